@@ -1,0 +1,1 @@
+"""The side effects: one class a subject, holding its clients."""

@@ -1,0 +1,111 @@
+"""How a call shows who it is: not at all, by a fixed token, or by a renewable one that all calls of a worker share."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus
+
+import httpx
+
+from activities.actions.answers import Answer, NoAnswer, retry_after
+from activities.actions.wire import BUSY, Wire
+from plans.model import Auth, BearerAuth, ClientCredentialsAuth
+from plans.secrets import resolve
+from workflows.names import HeldCause
+
+_LONGEST_MARGIN = 60.0
+_SHARE_OF_LIFETIME = 0.2
+#: Where the token endpoint doesn't say (RFC 6749 only recommends `expires_in`).
+_LIFETIME_UNSAID = 300.0
+_TOKEN_TIMEOUT = 10.0
+
+_Key = tuple[str, str, str | None]
+
+
+@dataclass(frozen=True)
+class _Token:
+    value: str = field(repr=False)
+    renew_at: float
+
+
+class Credentials:
+    """The tokens of a worker, in memory only, one per (token_url, client_id, scope), whichever plan asks for it."""
+
+    def __init__(self, *, wire: Wire) -> None:
+        self._wire = wire
+        self._tokens: dict[_Key, _Token] = {}
+        self._fetching: dict[_Key, asyncio.Task[_Token | NoAnswer]] = {}
+
+    async def authorization(self, auth: Auth, *, refused: str | None = None) -> str | NoAnswer | None:
+        """The `Authorization` header, None where none is needed, or why it can't be had.
+
+        `refused` is a header that the service has just answered with 401: a renewable one isn't handed out again.
+
+        Raises:
+            SecretMissing: a secret of the plan is not on this worker.
+        """
+        if isinstance(auth, BearerAuth):
+            return f"Bearer {resolve(auth.token)}"
+        if not isinstance(auth, ClientCredentialsAuth):
+            return None
+        key = (resolve(auth.token_url), resolve(auth.client_id), auth.scope)
+        token = self._tokens.get(key)
+        if token is None or time.monotonic() >= token.renew_at or f"Bearer {token.value}" == refused:
+            fetched = await self._renewed(key, secret=resolve(auth.client_secret))
+            if isinstance(fetched, NoAnswer):
+                return fetched
+            token = fetched
+        return f"Bearer {token.value}"
+
+    async def _renewed(self, key: _Key, *, secret: str) -> _Token | NoAnswer:
+        """Fetch a token; whoever asks meanwhile waits for the same answer."""
+        fetching = self._fetching.get(key)
+        if fetching is None:
+            fetching = asyncio.create_task(self._fetch(key, secret=secret))
+            self._fetching[key] = fetching
+            fetching.add_done_callback(lambda _: self._fetching.pop(key, None))
+        # One caller's cancellation must not take the token from the others.
+        return await asyncio.shield(fetching)
+
+    async def _fetch(self, key: _Key, *, secret: str) -> _Token | NoAnswer:
+        token_url, client_id, scope = key
+        form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
+        # RFC 6749 §2.3.1: both parts form-encoded before they are joined.
+        basic = httpx.BasicAuth(quote_plus(client_id), quote_plus(secret))
+        asked_at = time.monotonic()
+        answer = await self._wire.send(
+            method="POST", url=token_url, timeout=_TOKEN_TIMEOUT, headers={}, form=form, basic=basic
+        )
+        if isinstance(answer, NoAnswer):
+            # Whatever happened at the token endpoint, nothing was done to the person.
+            held = None if answer.may_pass else HeldCause.CONFIGURATION
+            code = BUSY if answer.code == BUSY else f"token_{answer.code}"
+            return NoAnswer(code=code, touched=False, held=held)
+        token = _read_token(answer, asked_at=asked_at)
+        if isinstance(token, _Token):
+            self._tokens[key] = token
+        else:
+            self._tokens.pop(key, None)
+        return token
+
+
+def _read_token(answer: Answer, *, asked_at: float) -> _Token | NoAnswer:
+    code = f"token_http_{answer.status}"
+    match answer.status:
+        case 400 | 401 | 403:
+            return NoAnswer(code=code, touched=False, held=HeldCause.CREDENTIALS)
+        case 408 | 425 | 429:
+            return NoAnswer(code=code, touched=False, wait=retry_after(answer))
+        case status if status >= 500:
+            return NoAnswer(code=code, touched=False, wait=retry_after(answer))
+        case status if not 200 <= status < 300:
+            return NoAnswer(code=code, touched=False, held=HeldCause.CONFIGURATION)
+    body: dict[str, Any] = answer.body if isinstance(answer.body, dict) else {}
+    value = body.get("access_token")
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
+        return NoAnswer(code="token_unusable", touched=False)
+    said = body.get("expires_in")
+    lifetime = float(said) if isinstance(said, int | float) and said > 0 else _LIFETIME_UNSAID
+    margin = min(_LONGEST_MARGIN, lifetime * _SHARE_OF_LIFETIME)
+    return _Token(value, renew_at=asked_at + lifetime - margin)

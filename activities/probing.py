@@ -1,0 +1,61 @@
+"""Asking whether the person is still there, and whether a "not found" is to be believed."""
+
+from dataclasses import dataclass
+
+from activities.actions.action import Action, Call
+from activities.actions.answers import (
+    ROUTE_UNKNOWN,
+    Answer,
+    Done,
+    Held,
+    Permanent,
+    Rules,
+    Transient,
+    meaning_of,
+)
+from activities.rendering import RenderingError, holds
+from plans.model import Probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillThere:
+    """The probe saw the person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """The probe did not. `needs_proof`: a wrong URL would say the same."""
+
+    needs_proof: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a probe found, and where."""
+
+    verdict: StillThere | Gone | Transient | Permanent | Held
+    detail: str
+
+
+async def ask(action: Action, *, call: Call, probe: Probe) -> Seen:
+    """Ask once."""
+    answer = await action.call(call)
+    detail = action.describe(call, answer)
+    if isinstance(answer, Answer) and answer.status in probe.gone:
+        return Seen(verdict=Gone(needs_proof=answer.status in ROUTE_UNKNOWN), detail=detail)
+    meaning = meaning_of(answer, Rules(method=call.request.method))
+    if not isinstance(meaning, Done) or not isinstance(answer, Answer):
+        # 410 without being in `gone` means no more here than another refusal.
+        trouble = meaning if isinstance(meaning, Transient | Held) else Permanent(code=_code_of(answer))
+        return Seen(verdict=trouble, detail=detail)
+    if probe.gone_when is None:
+        return Seen(verdict=StillThere(), detail=detail)
+    try:
+        gone = holds(probe.gone_when, {**call.context, **answer.values})
+    except RenderingError as error:
+        return Seen(verdict=Transient(code=error.code, touched=False), detail=detail)
+    return Seen(verdict=Gone(needs_proof=False) if gone else StillThere(), detail=detail)
+
+
+def _code_of(answer: object) -> str:
+    return f"http_{answer.status}" if isinstance(answer, Answer) else getattr(answer, "code", "internal_error")

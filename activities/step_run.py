@@ -1,0 +1,306 @@
+"""One attempt at one step of a plan: ask, believe nothing, record what became of it."""
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from activities.actions.action import Action, Call
+from activities.actions.answers import (
+    Absent,
+    Answer,
+    Done,
+    Held,
+    Meaning,
+    NoAnswer,
+    Permanent,
+    Rules,
+    Transient,
+    Working,
+    meaning_of,
+)
+from activities.attempts import Attempts, Trouble, Trying, now
+from activities.errors import try_again
+from activities.first_contact import Worked, settled
+from activities.opening import Begun, names_of_probe
+from activities.probing import Gone, Seen, StillThere, ask
+from activities.rendering import RenderingError, evaluate, holds
+from ledger.ledger import Ledger
+from ledger.rows import StepAction
+from plans.model import Probe, Step, StepPhase
+from workflows.messages import Failure, StepOutcome
+from workflows.names import StepResult
+
+STILL_PRESENT = "still_present"
+IN_PROGRESS = "in_progress"
+ROUTE_UNPROVEN = "route_unproven"
+#: The place a service named for asking how far it is; in the vault, as it may name the person.
+PLACE = "_poll"
+
+#: Short waits of a poll are spent inside the attempt, so long as it stays a short attempt.
+_LONGEST_WAIT_INSIDE = timedelta(seconds=2)
+_LONGEST_ATTEMPT = 10.0
+
+
+@dataclass(kw_only=True)
+class StepRun:
+    """A step at work. `attempt` is called until it gives an outcome; in between the activity may be cancelled."""
+
+    action: Action
+    ledger: Ledger
+    attempts: Attempts
+    worked: Worked
+    begun: Begun
+    step_id: str
+    step: Step
+    service: str
+    #: Did the probe see the person before the point of no return? None: it wasn't asked.
+    present: bool | None
+    saved: dict[str, Any] = field(init=False, repr=False)
+    trying: Trying = field(init=False)
+    lies: int = field(init=False)
+    _started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.saved = self.begun.saved_by(self.step_id)
+        row = self.begun.row
+        self.lies = row.lies if row is not None else 0
+        self.trying = Trying(
+            retirement_id=self.begun.ref.retirement_id,
+            step=self.step_id,
+            action=StepAction.DO,
+            service=self.service,
+            patience=self.step.patience,
+        )
+        if "saved" in names_of_probe(self.step.probe):
+            # What the probe asks about was not known before the freeze, so nobody was asked about then.
+            self.present = None
+
+    async def attempt(self) -> StepOutcome | timedelta:
+        """Try once. A duration: look again after it, within this activity attempt.
+
+        Raises:
+            ApplicationError: TryAgain, StepFailed or StepHeld.
+        """
+        try:
+            if self.saved.get(PLACE):
+                return await self._ask_progress(self.saved[PLACE])
+            if self.lies and self.step.probe is not None:
+                seen = await self._ask(self.step.probe)
+                if not isinstance(seen.verdict, StillThere):
+                    return await self._conclude(seen=seen, said_done=True, detail=seen.detail)
+            return await self._call()
+        except RenderingError as error:
+            await self._give_way(Permanent(code=error.code), detail=_route(self.step))
+
+    async def _call(self) -> StepOutcome | timedelta:
+        call = self._own_call()
+        answer = await self.action.call(call)
+        detail = self.action.describe(call, answer)
+        meaning = self._meaning(answer, call)
+        match meaning:
+            case Working() if isinstance(answer, Answer):
+                return await self._accepted(call, answer, detail=detail)
+            case Done() if isinstance(answer, Answer):
+                return await self._done(call, answer, detail=detail)
+            case Absent():
+                return await self._absent(call, meaning, detail=detail)
+            case Transient() | Permanent() | Held():
+                await self._give_way(meaning, detail=detail)
+        raise AssertionError("every meaning has its branch")
+
+    async def _done(self, call: Call, answer: Answer, *, detail: str) -> StepOutcome:
+        context = {**call.context, **answer.values}
+        try:
+            new = {name: evaluate(expression, context) for name, expression in self.step.save.items()}
+        except RenderingError as error:
+            await self._give_way(Transient(code=error.code, touched=True), detail=detail)
+        # What the first attempt at a freeze found stands: a repeated lock finds the account locked, by ourselves.
+        is_freeze = self.step.phase is StepPhase.FREEZE
+        self.saved = {**new, **self.saved} if is_freeze else {**self.saved, **new}
+        if self.step.probe is None:
+            if self.step.phase is StepPhase.FREEZE:
+                return await self._end(StepResult.DONE, detail=detail)
+            return await self._end(StepResult.UNVERIFIED, code="no_probe", detail=detail)
+        return await self._conclude(seen=await self._ask(self.step.probe), said_done=True, detail=detail)
+
+    async def _absent(self, call: Call, absent: Absent, *, detail: str) -> StepOutcome:
+        if self.step.probe is not None:
+            seen = await self._ask(self.step.probe)
+            return await self._conclude(seen=seen, said_done=False, detail=detail, absent=absent, call=call)
+        await self._prove(call, absent, detail=detail)
+        return await self._end(StepResult.ABSENT, code=self._why_absent(), detail=detail)
+
+    async def _conclude(
+        self, *, seen: Seen, said_done: bool, detail: str, absent: Absent | None = None, call: Call | None = None
+    ) -> StepOutcome:
+        """What the probe's finding makes of the service's word."""
+        match seen.verdict:
+            case StillThere():
+                trouble = Transient(code=STILL_PRESENT, touched=True)
+                await self._give_way(trouble, detail=seen.detail, lied=said_done)
+            case Transient() | Permanent() | Held() as trouble:
+                # The call before it may well have had its effect.
+                touched = replace(trouble, touched=True) if not isinstance(trouble, Held) else trouble
+                await self._give_way(touched, detail=seen.detail)
+            case Gone(needs_proof=needs_proof):
+                if self.step.phase is StepPhase.FREEZE:
+                    return await self._end(StepResult.DONE if said_done else StepResult.ABSENT, detail=detail)
+                if self.present:
+                    return await self._end(StepResult.ERASED, detail=detail)
+                if needs_proof and not await self._is_known(self._probe_call(), detail=seen.detail):
+                    if said_done:
+                        return await self._end(StepResult.UNVERIFIED, code=ROUTE_UNPROVEN, detail=seen.detail)
+                    if absent is not None and call is not None:
+                        await self._prove(call, absent, detail=detail)
+                erased = said_done and self.present is None
+                code = None if erased else self._why_absent()
+                return await self._end(StepResult.ERASED if erased else StepResult.ABSENT, code=code, detail=detail)
+
+    async def _accepted(self, call: Call, answer: Answer, *, detail: str) -> timedelta:
+        """The service works on it: keep the place to ask, so that no crash makes us ask for the work again."""
+        assert self.step.poll is not None
+        try:
+            named = evaluate(self.step.poll.url, {**call.context, **answer.values})
+        except RenderingError as error:
+            await self._give_way(Transient(code=error.code, touched=True), detail=detail)
+        url = self.action.place_to_ask(call, url=named)
+        if url is None:
+            await self._give_way(Permanent(code="status_url_foreign", touched=True), detail=detail)
+        self.saved = {**self.saved, PLACE: {"url": url, "since": now().isoformat()}}
+        await self._keep_saved()
+        return self._later(detail=detail)
+
+    async def _ask_progress(self, place: dict[str, Any]) -> StepOutcome | timedelta:
+        poll = self.step.poll
+        if poll is None:
+            # Today's plan (a resume took it) doesn't ask any more: begin afresh.
+            self.saved = {**self.saved, PLACE: None}
+            return await self._call()
+        if place.get("since") is None:
+            place = {**place, "since": now().isoformat()}
+            self.saved = {**self.saved, PLACE: place}
+            await self._keep_saved()
+        call = self._own_call()
+        answer = await self.action.follow(call, url=str(place["url"]))
+        detail = f"{_route(self.step)} → 202, then {answer.status if isinstance(answer, Answer) else answer.code}"
+        meaning = meaning_of(answer, Rules(method="GET", polled=True, succeeded_before=True))
+        if isinstance(meaning, Done) and isinstance(answer, Answer):
+            return await self._progress(call, answer, detail=detail)
+        if isinstance(meaning, Working):
+            return await self._still_working(detail=detail)
+        if isinstance(meaning, Transient):
+            await self._give_way(replace(meaning, touched=True), detail=detail)
+        if isinstance(meaning, Held):
+            await self._give_way(meaning, detail=detail)
+        await self._job_lost(code=f"poll_{getattr(meaning, 'code', IN_PROGRESS)}", detail=detail)
+
+    async def _progress(self, call: Call, answer: Answer, *, detail: str) -> StepOutcome | timedelta:
+        assert self.step.poll is not None
+        context = {**call.context, **answer.values}
+        try:
+            has_failed = self.step.poll.failed is not None and holds(self.step.poll.failed, context)
+            is_done = not has_failed and holds(self.step.poll.done, context)
+        except RenderingError as error:
+            await self._give_way(Transient(code=error.code, touched=True), detail=detail)
+        if has_failed:
+            await self._job_lost(code="job_failed", detail=detail)
+        if not is_done:
+            return await self._still_working(detail=detail)
+        self.saved = {**self.saved, PLACE: None}
+        return await self._done(call, answer, detail=detail)
+
+    async def _still_working(self, *, detail: str) -> timedelta:
+        since = datetime.fromisoformat(self.saved[PLACE]["since"])
+        if now() - since < self.step.patience:
+            return self._later(detail=detail)
+        # A resume goes on asking at the same place, with patience of its own.
+        self.saved = {**self.saved, PLACE: {**self.saved[PLACE], "since": None}}
+        await self.attempts.next_wait(self.trying, code=IN_PROGRESS, touched=True)
+        await self.attempts.fail(self.trying, code=IN_PROGRESS, detail=detail, saved=self.saved)
+
+    async def _job_lost(self, *, code: str, detail: str) -> NoReturn:
+        """The service gave the work up. A resume asks anew, under another key: the old one would replay the failure."""
+        self.saved = {**self.saved, PLACE: None}
+        await self.attempts.next_wait(self.trying, code=code, touched=True, lied=True)
+        await self.attempts.fail(self.trying, code=code, detail=detail, saved=self.saved)
+
+    def _later(self, *, detail: str) -> timedelta:
+        assert self.step.poll is not None
+        every = self.step.poll.every
+        if every <= _LONGEST_WAIT_INSIDE and time.monotonic() - self._started < _LONGEST_ATTEMPT:
+            return every
+        raise try_again(failure=Failure(code=IN_PROGRESS, step=self.step_id, detail=detail), after=every)
+
+    async def _ask(self, probe: Probe) -> Seen:
+        return await ask(self.action, call=self._probe_call(), probe=probe)
+
+    async def _prove(self, call: Call, absent: Absent, *, detail: str) -> None:
+        """Go on only if "not found" can be believed."""
+        if absent.needs_proof and not self.present and not await self._is_known(call, detail=detail):
+            await self._give_way(Permanent(code=ROUTE_UNPROVEN), detail=detail)
+
+    async def _is_known(self, call: Call, *, detail: str) -> bool:
+        if self.step.absent_unchecked is not None:
+            return True
+        known = await self.action.is_route_known(call)
+        if known is None:
+            await self._give_way(Transient(code="route_check_failed", touched=True), detail=detail)
+        return known
+
+    def _why_absent(self) -> str | None:
+        return "absent_unchecked" if self.step.absent_unchecked is not None else None
+
+    def _own_call(self) -> Call:
+        assert self.step.request is not None
+        key = f"{self.begun.ref.retirement_id}:{self.step_id}"
+        return self.begun.call(
+            step=self.step_id,
+            service=self.service,
+            request=self.step.request,
+            key=f"{key}:{self.lies}" if self.lies else key,
+        )
+
+    def _probe_call(self) -> Call:
+        assert self.step.probe is not None
+        # What this very attempt saved may be what the probe asks for.
+        saved = {**(self.begun.values or {"saved": {}})["saved"], self.step_id: self.saved}
+        call = self.begun.call(step=self.step_id, service=self.service, request=self.step.probe.request)
+        return replace(call, context={**call.context, "saved": saved})
+
+    def _meaning(self, answer: Answer | NoAnswer, call: Call) -> Meaning:
+        rules = Rules(
+            method=call.request.method,
+            absent=self.step.absent,
+            polled=self.step.poll is not None,
+            succeeded_before=self.worked.has(call.service),
+        )
+        return meaning_of(answer, rules)
+
+    async def _give_way(self, trouble: Trouble, *, detail: str, lied: bool = False) -> NoReturn:
+        trouble = await settled(
+            self.ledger, trouble=trouble, retirement_id=self.begun.ref.retirement_id, service=self.service
+        )
+        await self.attempts.give_way(self.trying, trouble=trouble, detail=detail, lied=lied, row=self.begun.row)
+
+    async def _end(self, result: StepResult, *, code: str | None = None, detail: str | None = None) -> StepOutcome:
+        self.worked.add(self.begun.plan.services[self.service])
+        outcome = StepOutcome(step=self.step_id, result=result, code=code, detail=detail, at=now())
+        await self.ledger.record_outcome(
+            retirement_id=self.begun.ref.retirement_id,
+            step=self.step_id,
+            action=self.trying.action,
+            outcome=outcome,
+            service=self.service,
+            saved=self.saved if self.saved != self.begun.saved_by(self.step_id) else None,
+        )
+        return outcome
+
+    async def _keep_saved(self) -> None:
+        await self.ledger.save_values(
+            retirement_id=self.begun.ref.retirement_id, step=self.step_id, saved=self.saved
+        )
+
+
+def _route(step: Step) -> str:
+    return "" if step.request is None else f"{step.request.method.value} {step.request.path}"

@@ -1,0 +1,234 @@
+"""The ledger as its users see it: what it is told. Each call is one transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ledger import cases, correspondence, starts, steps
+from ledger.records import Records
+from ledger.rows import (
+    Case,
+    CaseOpening,
+    StepAction,
+    StepRow,
+    StoredPlan,
+)
+from workflows.messages import MessageRow, Moved, Start, StepOutcome
+from workflows.names import Direction, Outcome, Reason
+
+#: The holder that mails are for.
+MAIL_HOLDER = "mail"
+
+
+class Ledger(Records):
+    """Cases, steps, correspondence and vault. It never asks a clock: whoever writes says when."""
+
+    async def open_case(
+        self,
+        *,
+        start: Start,
+        workflow_id: str,
+        run_key: str,
+        now: datetime,
+        plan: StoredPlan,
+        hosts: Mapping[str, str],
+        cool_off_ends_at: datetime,
+        due_at: datetime,
+        holders: tuple[str, ...],
+    ) -> CaseOpening:
+        """Open a case, go on with one, resume one, or refuse and touch nothing. The run always holds the vault."""
+        request = starts.Request(
+            start=start,
+            subject_key=self._keys.subject_key(user_id=start.user_id, tenant=start.tenant),
+            workflow_id=workflow_id,
+            run_key=run_key,
+            now=now,
+            plan=plan,
+            hosts=hosts,
+            cool_off_ends_at=cool_off_ends_at,
+            due_at=due_at,
+            holders=holders,
+        )
+        return await self._database.write(lambda connection: starts.open_case(connection, self._vault, request=request))
+
+    async def move(
+        self,
+        *,
+        retirement_id: str,
+        from_state: str,
+        to_state: str,
+        now: datetime,
+        messages: Sequence[MessageRow] = (),
+        reason: Reason | None = None,
+    ) -> Moved:
+        """Move a case by compare-and-set. Already there counts as moved; a refused move leaves all as it was."""
+        return await self._database.write(
+            lambda connection: cases.move_case(
+                connection,
+                retirement_id=retirement_id,
+                from_state=from_state,
+                to_state=to_state,
+                now=now,
+                messages=messages,
+                reason=reason,
+            )
+        )
+
+    async def close_case(
+        self,
+        *,
+        retirement_id: str,
+        outcome: Outcome,
+        reason: Reason | None,
+        direction: Direction | None,
+        now: datetime,
+        messages: Sequence[MessageRow],
+    ) -> Case:
+        """Record how a run ended; see `cases.close_case`. A case that is closed stays as it is."""
+        return await self._database.write(
+            lambda connection: cases.close_case(
+                connection,
+                self._vault,
+                retirement_id=retirement_id,
+                outcome=outcome,
+                reason=reason,
+                direction=direction,
+                now=now,
+                messages=messages,
+            )
+        )
+
+    # Steps.
+
+    async def record_outcome(
+        self,
+        *,
+        retirement_id: str,
+        step: str,
+        action: str,
+        outcome: StepOutcome,
+        service: str | None,
+        saved: Mapping[str, Any] | None,
+    ) -> None:
+        """Record how a step ended, with what it saved for later ones.
+
+        Raises:
+            VaultMissing: it saved something and the vault entry is gone; nothing is recorded then.
+        """
+        if outcome.step != step:
+            raise ValueError("the outcome is of another step")
+
+        def write(connection: Connection) -> None:
+            if saved:
+                self._vault.keep_saved(connection, retirement_id=retirement_id, step=step, values=saved)
+            steps.record(connection, retirement_id=retirement_id, action=action, outcomes=(outcome,), service=service)
+
+        await self._database.write(write)
+
+    async def record_outcomes(
+        self, retirement_id: str, outcomes: Sequence[StepOutcome], *, action: StepAction = StepAction.DO
+    ) -> None:
+        """Record the final outcomes of several steps, or of their undos. For none, nothing is begun."""
+        if outcomes:
+            await self._database.write(
+                lambda connection: steps.record(
+                    connection, retirement_id=retirement_id, action=action, outcomes=outcomes
+                )
+            )
+
+    async def record_attempt(
+        self,
+        *,
+        retirement_id: str,
+        step: str,
+        action: str,
+        at: datetime,
+        code: str,
+        attempt: int,
+        touched: bool,
+        lied: bool = False,
+        service: str | None,
+    ) -> StepRow:
+        """Record a failed attempt, the `attempt`-th of this activity; gives the row with the count of failures."""
+        return await self._database.write(
+            lambda connection: steps.record_attempt(
+                connection,
+                retirement_id=retirement_id,
+                step=step,
+                action=action,
+                at=at,
+                code=code,
+                attempt=attempt,
+                touched=touched,
+                lied=lied,
+                service=service,
+            )
+        )
+
+    async def store_subject(self, *, retirement_id: str, values: Mapping[str, Any], present: tuple[str, ...]) -> None:
+        """Keep what the lookup found in the vault, and on the case whom the probes saw.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+
+        def write(connection: Connection) -> None:
+            cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            self._vault.keep_subject(connection, retirement_id=retirement_id, values=values)
+            cases.change_case(connection, retirement_id=retirement_id, changes={"present": list(present)})
+
+        await self._database.write(write)
+
+    async def save_values(self, *, retirement_id: str, step: str, saved: Mapping[str, Any]) -> None:
+        """Keep what a step must remember while it is still at work: where to ask an asynchronous vendor.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+        await self._database.write(
+            lambda connection: self._vault.keep_saved(connection, retirement_id=retirement_id, step=step, values=saved)
+        )
+
+    # Correspondence, and the vault's other holders.
+
+    async def record_messages(
+        self, *, retirement_id: str, messages: Sequence[MessageRow], cool_off_ends_at: datetime | None = None
+    ) -> None:
+        """Append messages, and the date they moved."""
+
+        def write(connection: Connection) -> None:
+            cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            correspondence.append_messages(connection, retirement_id=retirement_id, messages=messages)
+            if cool_off_ends_at is not None:
+                changes = {"cool_off_ends_at": cool_off_ends_at}
+                cases.change_case(connection, retirement_id=retirement_id, changes=changes)
+
+        await self._database.write(write)
+
+    async def record_mail(
+        self,
+        *,
+        retirement_id: str,
+        mail: str,
+        number: str,
+        result: str,
+        code: str | None,
+        at: datetime,
+        release: bool,
+    ) -> None:
+        """Append how a mail fared; with `release`, mails let go of the vault."""
+
+        def write(connection: Connection) -> None:
+            correspondence.append_mail(
+                connection, retirement_id=retirement_id, mail=mail, number=number, result=result, code=code, at=at
+            )
+            if release:
+                self._vault.release(connection, retirement_id=retirement_id, holder=MAIL_HOLDER, now=at)
+
+        await self._database.write(write)
+
+    async def expire_holders(self, *, now: datetime) -> int:
+        """End the vault holds whose time is over; gives their number."""
+        return await self._database.write(lambda connection: self._vault.expire_holders(connection, now=now))

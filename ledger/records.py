@@ -1,0 +1,127 @@
+"""The ledger as its users see it: set-up, and what it tells. Each call is one transaction."""
+
+from sqlalchemy import Connection
+
+from ledger import cases, correspondence, readiness, starts, steps
+from ledger.database import Database
+from ledger.keys import Keys
+from ledger.rows import (
+    Case,
+    MailRow,
+    Resume,
+    StepAction,
+    StepRow,
+    StepStart,
+    StoredPlan,
+    Transactions,
+)
+from ledger.vault import Vault
+from workflows.messages import MessageRow, StepOutcome
+from workflows.names import Outcome
+
+
+class Records:
+    """What can be read of cases, steps, correspondence and plans. `Ledger` adds what is written."""
+
+    def __init__(self, *, url: str, keys: Keys) -> None:
+        self._database = Database(url=url)
+        self._keys = keys
+        self._vault = Vault(keys=keys)
+
+    def close(self) -> None:
+        """Let what runs end, then close every connection."""
+        self._database.close()
+
+    @property
+    def transactions(self) -> Transactions:
+        """Transactions this ledger has begun so far."""
+        return self._database.transactions
+
+    async def set_up(self) -> None:
+        """Bring the tables up to date and tie the database to the subject key. Safe to repeat.
+
+        Raises:
+            LedgerNotReady: the database belongs to another subject key.
+        """
+        await self._database.write(readiness.migrate)
+        await self._database.write(lambda connection: readiness.tie_to_keys(connection, keys=self._keys))
+
+    async def check(self) -> None:
+        """Make sure that tables and keys are as this version needs them.
+
+        Raises:
+            LedgerNotReady: they are not; the message says what to do.
+        """
+        await self._database.read(lambda connection: readiness.check(connection, keys=self._keys, vault=self._vault))
+
+    async def checkpoint(self) -> None:
+        """Bring SQLite's write-ahead log into the file and cut it, so that nothing deleted lingers."""
+        await self._database.checkpoint()
+
+    async def case(self, retirement_id: str) -> Case | None:
+        """A case by its id."""
+        return await self._database.read(lambda connection: cases.read_case(connection, retirement_id=retirement_id))
+
+    async def find(self, *, user_id: str, tenant: str | None) -> Case | None:
+        """The subject's latest case."""
+        key = self._keys.subject_key(user_id=user_id, tenant=tenant)
+
+        def latest(connection: Connection) -> Case | None:
+            found = cases.cases_of_subject(connection, subject_key=key)
+            return next(iter(found), None)
+
+        return await self._database.read(latest)
+
+    async def cases(
+        self, *, live_only: bool = False, outcome: Outcome | None = None, plan: str | None = None, limit: int = 100
+    ) -> list[Case]:
+        """Cases, newest first."""
+        return await self._database.read(
+            lambda connection: cases.select_cases(
+                connection, live_only=live_only, outcome=outcome, plan=plan, limit=limit
+            )
+        )
+
+    async def stored_plan(self, digest: str) -> StoredPlan | None:
+        """The plan a case was given."""
+        return await self._database.read(lambda connection: cases.read_plan(connection, digest=digest))
+
+    async def resumes(self, retirement_id: str) -> list[Resume]:
+        """A case's resumes, oldest first."""
+        return await self._database.read(
+            lambda connection: starts.read_resumes(connection, retirement_id=retirement_id)
+        )
+
+    async def begin_step(self, *, retirement_id: str, step: str, action: str) -> StepStart:
+        """Everything a step needs to begin, as of one instant."""
+
+        def start(connection: Connection) -> StepStart:
+            return StepStart(
+                case=cases.existing_case(connection, retirement_id=retirement_id),
+                row=steps.read_step(connection, retirement_id=retirement_id, step=step, action=action),
+                values=self._vault.read(connection, retirement_id=retirement_id),
+            )
+
+        return await self._database.read(start)
+
+    async def steps(self, retirement_id: str) -> list[StepRow]:
+        """A case's steps."""
+        return await self._database.read(lambda connection: steps.read_steps(connection, retirement_id=retirement_id))
+
+    async def outcomes(self, retirement_id: str) -> list[tuple[StepAction, StepOutcome]]:
+        """Every outcome ever recorded for a case, oldest first, with who skipped."""
+        return await self._database.read(
+            lambda connection: steps.read_outcomes(connection, retirement_id=retirement_id)
+        )
+
+    async def messages(self, retirement_id: str) -> list[MessageRow]:
+        """A case's messages, oldest first."""
+        return await self._database.read(
+            lambda connection: correspondence.read_messages(connection, retirement_id=retirement_id)
+        )
+
+    async def mails(self, retirement_id: str) -> list[MailRow]:
+        """A case's mails, oldest first."""
+        return await self._database.read(
+            lambda connection: correspondence.read_mails(connection, retirement_id=retirement_id)
+        )

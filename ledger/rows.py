@@ -1,0 +1,185 @@
+"""What the ledger takes and gives: frozen, typed, and without a value of the person but where the name says vault."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, TypedDict
+
+from workflows.messages import StepOutcome
+from workflows.names import Direction, Outcome, Reason, StepResult
+
+
+class CaseState(StrEnum):
+    """On which side of the point of no return a case stands. `past_return → going_back` only while nothing is gone."""
+
+    OPEN = "open"
+    PAST_RETURN = "past_return"
+    GOING_BACK = "going_back"
+    CLOSED = "closed"
+
+
+class StepAction(StrEnum):
+    """What a row counts attempts of: a step, the undo of a freeze step, or a mail, which has no outcome here."""
+
+    DO = "do"
+    UNDO = "undo"
+    MAIL = "mail"
+
+
+class VaultValues(TypedDict):
+    """The opened vault entry: the fields of the lookup, and what each step saved."""
+
+    subject: dict[str, Any]
+    saved: dict[str, dict[str, Any]]
+
+
+class Transactions(NamedTuple):
+    """How many transactions this process has begun."""
+
+    reads: int
+    writes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPlan:
+    """A plan as the case was given it: normalised, under its digest. `document["steps"][id]["phase"]` is read here."""
+
+    digest: str
+    name: str
+    format: int
+    document: dict[str, Any]
+
+    @property
+    def phases(self) -> dict[str, str]:
+        """The phase of each step."""
+        return {step: str(body.get("phase")) for step, body in self.document.get("steps", {}).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One retirement. `workflow_id` names the subject and is gone once the case is closed."""
+
+    retirement_id: str
+    workflow_id: str | None = field(repr=False)
+    state: CaseState
+    outcome: Outcome | None
+    reason: Reason | None
+    direction: Direction | None
+    plan: str
+    plan_digest: str
+    run_key: str
+    #: The run that resumed the case last, if any.
+    resumed_run_key: str | None
+    request_id: str | None
+    requested_by: str | None
+    reason_code: str | None
+    tenant: str | None
+    locale: str | None
+    requested_at: datetime
+    opened_at: datetime
+    cool_off_ends_at: datetime
+    due_at: datetime
+    #: When its state or outcome changed last.
+    since: datetime
+    closed_at: datetime | None
+    #: The resolved base address of each service: a worker of another environment must not erase there.
+    hosts: Mapping[str, str]
+    #: The steps whose probe saw the person before the point of no return; None until they were asked.
+    present: tuple[str, ...] | None
+    shredded_at: datetime | None
+
+    @property
+    def is_live(self) -> bool:
+        """Is a run at work on it? An ERRORED case is open, but waits for a resume."""
+        return self.state is not CaseState.CLOSED and self.outcome is None
+
+    @property
+    def is_errored(self) -> bool:
+        """Does it wait for a resume?"""
+        return self.state is not CaseState.CLOSED and self.outcome is Outcome.ERRORED
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRow:
+    """How a step (or its undo) fared so far."""
+
+    step: str
+    action: StepAction
+    service: str | None = None
+    result: StepResult | None = None
+    code: str | None = None
+    detail: str | None = None
+    until: datetime | None = None
+    by: str | None = None
+    at: datetime | None = None
+    #: The first failed attempt since the last success or resume: patience counts from here.
+    first_failed_at: datetime | None = None
+    failures: int = 0
+    last_code: str | None = None
+    #: It may have taken effect although no outcome says so.
+    touched: bool = False
+    #: How often the service said done while the person was still there: part of the next idempotency key.
+    lies: int = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Is it over for good? A failed step runs again when the case is resumed."""
+        return self.result is not None and self.result is not StepResult.FAILED
+
+    @property
+    def outcome(self) -> StepOutcome | None:
+        """The recorded outcome as it crosses the boundary."""
+        if self.result is None:
+            return None
+        return StepOutcome(
+            step=self.step,
+            result=self.result,
+            code=self.code,
+            detail=self.detail,
+            until=self.until,
+            by=self.by,
+            at=self.at,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStart:
+    """What a step needs to begin. `values` is None where the vault entry is missing: held, never absent."""
+
+    case: Case
+    row: StepRow | None
+    values: VaultValues | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailRow:
+    """One attempt at a mail that came to a result."""
+
+    mail: str
+    number: str
+    result: str
+    code: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseOpening:
+    """What opening found. With `refused` set, nothing was touched and `case` is the one in the way."""
+
+    case: Case | None
+    refused: Reason | None
+    resumed: bool
+    steps: tuple[StepRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """One resume of a case: by whom, in which direction, under which plan."""
+
+    at: datetime
+    run_key: str
+    direction: Direction
+    plan_digest: str
+    by: str | None
+    reason_code: str | None

@@ -1,0 +1,1 @@
+"""Ready plans (YAML), the plan's model, and loading."""

@@ -1,0 +1,85 @@
+"""What becomes of a plan once a retirement has been given it: the stored snapshot, and the outline in the history."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from plans.model import Plan, StepPhase
+from workflows.messages import PlanOutline, StepOutline
+
+#: The shape of a stored document. Raised when a release can't read the documents of the one before.
+FORMAT = 1
+
+
+class UnknownPlanFormat(Exception):
+    """A stored plan was written by a newer release; update this worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSnapshot:
+    """A plan as a retirement keeps it: normalised, defaults filled in, named by its digest."""
+
+    digest: str
+    name: str
+    format: int
+    document: dict[str, Any]
+
+
+def snapshot_of(plan: Plan) -> PlanSnapshot:
+    """Normalise a plan for the ledger. Secrets stay references.
+
+    The order of the steps is part of the plan, and so of the digest: a store must keep the order of keys.
+    """
+    document = plan.model_dump(mode="json", by_alias=True)
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=True)
+    return PlanSnapshot(
+        digest=hashlib.sha256(text.encode()).hexdigest(), name=plan.plan, format=FORMAT, document=document
+    )
+
+
+def plan_from_document(document: dict[str, Any], *, format: int = FORMAT) -> Plan:
+    """Read a stored snapshot back. It was checked when it was stored.
+
+    Raises:
+        UnknownPlanFormat: a newer release has stored it.
+    """
+    if format != FORMAT:
+        raise UnknownPlanFormat(
+            f"the plan is stored in format {int(format)}, this release reads {FORMAT}; update the worker"
+        )
+    return Plan.model_validate(document)
+
+
+def outline_of(plan: Plan, *, digest: str, cool_off: timedelta | None) -> PlanOutline:
+    """Everything the workflow branches on. `cool_off` is what the start asks for in place of the plan's duration."""
+    duration = plan.cool_off.duration if cool_off is None else cool_off
+    return PlanOutline(
+        format=FORMAT,
+        plan=plan.plan,
+        digest=digest,
+        freeze=_steps_of(plan, StepPhase.FREEZE),
+        erase=_steps_of(plan, StepPhase.ERASE),
+        cool_off=duration,
+        longest_cool_off=max(plan.cool_off.longest, duration),
+        reminders=plan.cool_off.reminders,
+        expedite_allowed=plan.cool_off.expedite == "allowed",
+        mails=plan.mail is not None,
+        operators=plan.mail is not None and bool(plan.mail.operators),
+        mail_patience=plan.mail.patience if plan.mail is not None else timedelta(0),
+    )
+
+
+def _steps_of(plan: Plan, phase: StepPhase) -> tuple[StepOutline, ...]:
+    return tuple(
+        StepOutline(
+            id=id,
+            after=step.after,
+            has_undo=step.undo is not None,
+            has_probe=step.probe is not None,
+            has_call=step.request is not None,
+        )
+        for id, step in plan.steps.items()
+        if step.phase is phase
+    )

@@ -1,0 +1,94 @@
+"""What the demo shows while it runs and at its end: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+
+@dataclass(kw_only=True)
+class Line:
+    """One person's line."""
+
+    person: str
+    shows: str
+    now: str = "waiting for the curtain"
+    ended_well: bool | None = None
+
+
+class Board:
+    """The demo's lines. `with board:` shows them live."""
+
+    def __init__(self, *, out: TextIO) -> None:
+        # Without a terminal rich assumes 80 columns, which would cut the closing table off.
+        self.console = Console(file=out, highlight=False, width=None if out.isatty() else 140)
+        self._lines: dict[str, Line] = {}
+        self._began = time.monotonic()
+        self._open = ExitStack()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if self.console.is_terminal:
+            live = Live(get_renderable=self._live_table, console=self.console, refresh_per_second=8, transient=True)
+            self._live = self._open.enter_context(live)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Take the live table away."""
+        self._live = None
+        self._open.close()
+
+    def add(self, *, person: str, shows: str) -> None:
+        """Give a person a line."""
+        self._lines[person] = Line(person=person, shows=shows)
+
+    def tell(self, *, person: str, text: str) -> None:
+        """Say what happens to a person now; said once."""
+        line = self._lines[person]
+        if line.now == text:
+            return
+        line.now = text
+        if self._live is None:
+            self.note(f"{person}: {text}")
+
+    def end(self, *, person: str, well: bool, text: str) -> None:
+        """Say how a person's part ended."""
+        self.tell(person=person, text=text)
+        self._lines[person].ended_well = well
+
+    def note(self, text: str) -> None:
+        """Print a line of its own, with the seconds so far."""
+        self.console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/dim]  ", Text(text), sep="", soft_wrap=True)
+
+    def say(self, text: str = "") -> None:
+        """Print a line as it is."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def show_results(self, rows: Iterable[tuple[str, str, str, str, bool]]) -> None:
+        """Print the closing table: person, what was shown, outcome, evidence, and whether it ended as it should."""
+        table = Table(title="What happened", title_justify="left", show_lines=True)
+        for heading in ("", "person", "what was shown", "outcome", "evidence"):
+            table.add_column(heading, overflow="fold")
+        for person, shows, outcome, evidence, well in rows:
+            table.add_row(_mark(well), person, shows, outcome, evidence)
+        self.console.print(table)
+
+    def _live_table(self) -> Table:
+        table = Table(title=f"{time.monotonic() - self._began:.0f} s", title_justify="left")
+        for heading in ("", "person", "shows", "now"):
+            table.add_column(heading)
+        for line in self._lines.values():
+            mark = Text("…", style="dim") if line.ended_well is None else _mark(line.ended_well)
+            table.add_row(mark, line.person, line.shows, Text(line.now))
+        return table
+
+
+def _mark(well: bool) -> Text:
+    return Text("✓", style="green") if well else Text("✗", style="red")

@@ -1,0 +1,1 @@
+"""The `retire` command: how people start, watch, change and resume retirements."""

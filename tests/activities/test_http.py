@@ -1,0 +1,223 @@
+"""The http action against a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from activities.actions.action import Call
+from activities.actions.answers import Answer, NoAnswer
+from activities.actions.http import HttpAction
+from activities.actions.wire import BadAddress, origin_of
+from plans.model import BearerAuth, Method, NoAuth, Request, Service
+from tests.support.http_service import HttpService, Received, Reply, http_service
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[HttpService]:
+    async with http_service() as service:
+        yield service
+
+
+@pytest.fixture
+async def action() -> AsyncIterator[HttpAction]:
+    action = HttpAction(version="1.2.3")
+    yield action
+    await action.close()
+
+
+def a_call(service: HttpService, **overrides: Any) -> Call:
+    user_id = overrides.pop("user_id", "ada-17")
+    key = overrides.pop("key", None)
+    offered = Service(
+        base_url=overrides.pop("base_url", service.url),
+        auth=overrides.pop("auth", NoAuth()),
+        timeout=overrides.pop("timeout", timedelta(seconds=10)),
+    )
+    request = Request(**{"method": Method.DELETE, "path": "/users/{{ user_id }}", **overrides})
+    return Call(service=offered, request=request, context={"user_id": user_id, "tenant": None}, key=key)
+
+
+async def test_a_request_arrives_as_the_plan_says(service: HttpService, action: HttpAction) -> None:
+    service.on("POST", "/v1/users/ada-17/lock?why=asked", Reply(status=201, body={"was_locked": False}))
+    call = a_call(
+        service,
+        base_url=f"{service.url}/v1/",
+        method=Method.POST,
+        path="/users/{{ user_id }}/lock",
+        query={"why": "asked", "tenant": "{{ tenant }}"},
+        headers={"X-User": "{{ user_id }}"},
+        body={"id": "{{ user_id }}"},
+        key="r-1:lock",
+    )
+    answer = await action.call(call)
+    assert isinstance(answer, Answer) and answer.status == 201 and answer.body == {"was_locked": False}
+    [received] = service.received
+    assert received.json == {"id": "ada-17"}
+    assert received.headers["idempotency-key"] == "r-1:lock"
+    assert received.headers["user-agent"] == "account-retirement/1.2.3"
+    assert received.headers["x-user"] == "ada-17"
+    assert received.headers["content-type"] == "application/json"
+
+
+async def test_a_read_carries_no_idempotency_key(service: HttpService, action: HttpAction) -> None:
+    await action.call(a_call(service, method=Method.GET, key="r-1:lock"))
+    assert "idempotency-key" not in service.received[0].headers
+
+
+@pytest.mark.parametrize("user_id", ["../admin", "a/b?c=d#e", "x\r\nX-Evil: 1", "{{7*7}}", "\u202eمرحبا", "%2e%2e"])
+async def test_a_hostile_id_reaches_the_service_as_data(
+    service: HttpService, action: HttpAction, user_id: str
+) -> None:
+    await action.call(a_call(service, user_id=user_id))
+    [received] = service.received
+    assert received.target.startswith("/users/") and unquote(received.target.removeprefix("/users/")) == user_id
+    assert received.target.count("/") == 2 and "x-evil" not in received.headers
+
+
+async def test_an_id_too_long_for_any_address_is_permanent(service: HttpService, action: HttpAction) -> None:
+    answer = await action.call(a_call(service, user_id="x" * 70_000))
+    assert answer == NoAnswer(code="bad_url", touched=False, may_pass=False)
+
+
+async def test_a_redirect_is_not_followed(service: HttpService, action: HttpAction) -> None:
+    service.otherwise(Reply(status=307, headers={"location": f"{service.url}/elsewhere"}))
+    answer = await action.call(a_call(service))
+    assert isinstance(answer, Answer) and answer.status == 307 and len(service.received) == 1
+
+
+async def test_a_cookie_does_not_travel_with_the_next_request(service: HttpService, action: HttpAction) -> None:
+    service.otherwise(Reply(headers={"set-cookie": "session=adas; Path=/"}))
+    await action.call(a_call(service))
+    await action.call(a_call(service))
+    assert all("cookie" not in received.headers for received in service.received)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(raw=b"x" * (1024 * 1024 + 1)),
+        Reply(raw=b"[" * 100_000),
+        Reply(raw=b"<html>"),
+        Reply(raw=b"\xff\xfe"),
+        Reply(raw=b"1" * 10_000),
+        Reply(raw=b"{}", headers={"content-encoding": "gzip"}),
+        Reply(status=204),
+    ],
+)
+async def test_a_body_that_is_of_no_use_leaves_the_status_standing(
+    service: HttpService, action: HttpAction, reply: Reply
+) -> None:
+    service.otherwise(reply)
+    answer = await action.call(a_call(service))
+    assert isinstance(answer, Answer) and answer.status == reply.status and answer.body is None
+
+
+async def test_a_service_that_hangs_is_a_timeout_that_may_have_done_it(
+    service: HttpService, action: HttpAction
+) -> None:
+    service.otherwise(Reply(after=5))
+    answer = await action.call(a_call(service, timeout=timedelta(milliseconds=200)))
+    assert answer == NoAnswer(code="timeout", touched=True)
+
+
+async def test_a_hung_service_gives_way_soon_and_holds_nobody_else_up(
+    service: HttpService, action: HttpAction
+) -> None:
+    service.otherwise(Reply(after=2))
+    async with http_service() as healthy:
+        healthy.otherwise(Reply(status=204))
+        hung = [asyncio.ensure_future(action.call(a_call(service, timeout=timedelta(seconds=3)))) for _ in range(60)]
+        await service.arrived.wait()
+        answer = await action.call(a_call(healthy))
+        assert isinstance(answer, Answer) and answer.status == 204
+        assert not any(task.done() for task in hung)
+        answers = await asyncio.gather(*hung)
+        assert answers.count(NoAnswer(code="busy", touched=False)) == 10
+
+
+async def test_nobody_listening_is_a_connect_error_that_did_nothing(action: HttpAction) -> None:
+    async with http_service() as gone:
+        pass
+    assert await action.call(a_call(gone)) == NoAnswer(code="connect_error", touched=False)
+
+
+async def test_a_fixed_key_is_not_tried_twice(
+    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORUM_TOKEN", "t-1")
+    service.otherwise(Reply(status=401))
+    answer = await action.call(a_call(service, auth=BearerAuth(token="${env:FORUM_TOKEN}")))
+    assert isinstance(answer, Answer) and answer.status == 401
+    assert [received.headers["authorization"] for received in service.received] == ["Bearer t-1"]
+
+
+async def test_a_route_is_known_by_what_it_answers_a_stranger(service: HttpService, action: HttpAction) -> None:
+    def guarded(received: Received) -> Reply:
+        return Reply(status=404 if "authorization" in received.headers else 401)
+
+    service.on("DELETE", "/users/ada-17", guarded)
+    auth = BearerAuth(token="t-1")
+    assert await action.is_route_known(a_call(service, auth=auth, body={"id": "{{ user_id }}"})) is True
+    assert await action.is_route_known(a_call(service, auth=auth, path="/wrong/{{ user_id }}")) is False
+    asked = len(service.received)
+    assert service.received[0].body == b"" and "authorization" not in service.received[0].headers
+    # Remembered for the route, not for the person.
+    assert await action.is_route_known(a_call(service, auth=auth, user_id="bob")) is True
+    assert len(service.received) == asked
+
+
+@pytest.mark.parametrize(
+    ("status", "known"), [(400, True), (403, True), (422, True), (302, False), (405, False), (410, False), (503, None)]
+)
+async def test_what_a_stranger_s_answer_proves(
+    service: HttpService, action: HttpAction, status: int, known: bool | None
+) -> None:
+    service.otherwise(Reply(status=status))
+    assert await action.is_route_known(a_call(service, auth=BearerAuth(token="t-1"))) is known
+
+
+async def test_a_service_without_credentials_proves_no_route(service: HttpService, action: HttpAction) -> None:
+    assert await action.is_route_known(a_call(service)) is False
+    assert service.received == []
+
+
+def test_a_place_to_ask_is_of_the_service_s_own_origin(action: HttpAction) -> None:
+    service = HttpService(url="http://127.0.0.1:8123")
+    call = a_call(service)
+    assert action.place_to_ask(call, url="/jobs/1") == "http://127.0.0.1:8123/jobs/1"
+    assert action.place_to_ask(call, url="http://127.0.0.1:8123/jobs/1") == "http://127.0.0.1:8123/jobs/1"
+    for foreign in (
+        "http://127.0.0.1:8124/jobs/1",
+        "https://127.0.0.1:8123/jobs/1",
+        "//evil.example/jobs/1",
+        "http://127.0.0.1:8123@evil.example/jobs",
+        "file:///etc/passwd",
+        "\\\\evil.example\\x",
+        "http://[",
+        None,
+        7,
+    ):
+        named = action.place_to_ask(call, url=foreign)
+        assert named is None or origin_of(named) == origin_of(service.url), foreign
+
+
+def test_the_detail_of_a_call_is_its_template(action: HttpAction) -> None:
+    call = a_call(HttpService(url="http://127.0.0.1:8123"), user_id="secret-ada")
+    detail = action.describe(call, Answer(status=404, body={"name": "secret-ada"}))
+    assert detail == "DELETE /users/{{ user_id }} → 404"
+    assert "secret-ada" not in repr(call)
+
+
+@pytest.mark.parametrize("url", ["", "accounts", "ftp://x", "http://", "http://x:port", "//x"])
+def test_a_base_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(BadAddress, match="needs http:// or https://"):
+        origin_of(url)
+
+
+def test_an_origin_has_one_spelling() -> None:
+    assert origin_of("https://API.example/v1") == origin_of("https://api.example:443") == "https://api.example:443"
+    assert origin_of("http://[::1]:8080/x") == "http://[::1]:8080"

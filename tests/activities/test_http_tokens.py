@@ -1,0 +1,164 @@
+"""OAuth 2 client credentials: one token for all calls of a worker, renewed in time, and once when refused."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from activities.actions.action import Call
+from activities.actions.answers import Answer, NoAnswer
+from activities.actions.http import HttpAction
+from plans.model import ClientCredentialsAuth, Method, Request, Service
+from tests.support.http_service import HttpService, Received, Reply, http_service
+from workflows.names import HeldCause
+
+
+class Guarded:
+    """A service and its token endpoint; only the token it gave out last is good."""
+
+    def __init__(self, *, service: HttpService) -> None:
+        self.service = service
+        self.given = 0
+        self.expires_in: Any = 3600
+        self.token_after = 0.0
+        service.on("POST", "/token", self._token)
+        service.otherwise(self._guarded)
+
+    def call(self, **overrides: Any) -> Call:
+        auth = {
+            "token_url": f"{self.service.url}/token",
+            "client_id": "worker one",
+            "client_secret": "s+cret/",
+            **overrides,
+        }
+        return Call(
+            service=Service(base_url=self.service.url, auth=ClientCredentialsAuth(**auth)),
+            request=Request(method=Method.DELETE, path="/users/{{ user_id }}"),
+            context={"user_id": "ada-17"},
+        )
+
+    def _token(self, received: Received) -> Reply:
+        self.given += 1
+        body = {"access_token": f"t-{self.given}", "token_type": "Bearer", "expires_in": self.expires_in}
+        return Reply(body=body, after=self.token_after)
+
+    def _guarded(self, received: Received) -> Reply:
+        return Reply(status=204 if received.headers.get("authorization") == f"Bearer t-{self.given}" else 401)
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Guarded]:
+    async with http_service() as service:
+        yield Guarded(service=service)
+
+
+@pytest.fixture
+async def action() -> AsyncIterator[HttpAction]:
+    action = HttpAction(version="1.2.3")
+    yield action
+    await action.close()
+
+
+def status_of(answer: Answer | NoAnswer) -> int:
+    assert isinstance(answer, Answer)
+    return answer.status
+
+
+async def test_a_token_is_asked_for_once_by_many_calls(guarded: Guarded, action: HttpAction) -> None:
+    guarded.token_after = 0.1
+    answers = await asyncio.gather(*(action.call(guarded.call()) for _ in range(20)))
+    assert [status_of(answer) for answer in answers] == [204] * 20
+    assert guarded.given == 1
+    [asked] = guarded.service.calls("POST", "/token")
+    assert asked.body == b"grant_type=client_credentials"
+    basic = base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
+    assert basic == "worker+one:s%2Bcret%2F"
+
+
+async def test_another_scope_is_another_token(guarded: Guarded, action: HttpAction) -> None:
+    await action.call(guarded.call())
+    await action.call(guarded.call(scope="erase"))
+    assert guarded.given == 2
+    assert guarded.service.calls("POST", "/token")[1].body == b"grant_type=client_credentials&scope=erase"
+
+
+async def test_a_refused_token_is_renewed_once_and_the_call_repeated(guarded: Guarded, action: HttpAction) -> None:
+    await action.call(guarded.call())
+    guarded.given += 1  # What the worker holds is no good any more.
+    assert status_of(await action.call(guarded.call())) == 204
+    assert len(guarded.service.calls("POST", "/token")) == 2
+    guarded.service.otherwise(Reply(status=401))
+    before = len(guarded.service.calls("DELETE"))
+    assert status_of(await action.call(guarded.call())) == 401
+    assert len(guarded.service.calls("DELETE")) == before + 2
+
+
+async def test_many_calls_refused_at_once_renew_once(guarded: Guarded, action: HttpAction) -> None:
+    await action.call(guarded.call())
+    guarded.given += 1
+    guarded.token_after = 0.1
+    answers = await asyncio.gather(*(action.call(guarded.call()) for _ in range(10)))
+    assert {status_of(answer) for answer in answers} == {204}
+    assert len(guarded.service.calls("POST", "/token")) == 2
+
+
+async def test_a_token_is_renewed_before_it_expires(
+    guarded: Guarded, action: HttpAction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("activities.actions.auth.time.monotonic", lambda: now)
+    guarded.expires_in = 100
+    await action.call(guarded.call())
+    now += 79
+    await action.call(guarded.call())
+    assert guarded.given == 1
+    now += 2  # Within the last fifth.
+    await action.call(guarded.call())
+    assert guarded.given == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "held"),
+    [
+        (Reply(status=503), "token_http_503", None),
+        (Reply(status=429), "token_http_429", None),
+        (Reply(status=400), "token_http_400", HeldCause.CREDENTIALS),
+        (Reply(status=401), "token_http_401", HeldCause.CREDENTIALS),
+        (Reply(status=403), "token_http_403", HeldCause.CREDENTIALS),
+        (Reply(status=404), "token_http_404", HeldCause.CONFIGURATION),
+        (Reply(status=302), "token_http_302", HeldCause.CONFIGURATION),
+        (Reply(body={"token": "x"}), "token_unusable", None),
+        (Reply(body={"access_token": "a\nb"}), "token_unusable", None),
+        (Reply(body=["access_token"]), "token_unusable", None),
+        (Reply(raw=b"<html>"), "token_unusable", None),
+    ],
+)
+async def test_a_token_that_is_not_to_be_had(
+    guarded: Guarded, action: HttpAction, reply: Reply, code: str, held: HeldCause | None
+) -> None:
+    guarded.service.on("POST", "/token", reply)
+    assert await action.call(guarded.call()) == NoAnswer(code=code, touched=False, held=held)
+    assert guarded.service.calls("DELETE") == []
+
+
+async def test_a_token_endpoint_that_is_down_is_transient(guarded: Guarded, action: HttpAction) -> None:
+    async with http_service() as gone:
+        pass
+    answer = await action.call(guarded.call(token_url=f"{gone.url}/token"))
+    assert answer == NoAnswer(code="token_connect_error", touched=False)
+    answer = await action.call(guarded.call(token_url="nowhere"))
+    assert answer == NoAnswer(code="token_bad_url", touched=False, held=HeldCause.CONFIGURATION)
+
+
+async def test_a_cancelled_call_does_not_take_the_token_from_the_others(
+    guarded: Guarded, action: HttpAction
+) -> None:
+    guarded.token_after = 0.2
+    first = asyncio.create_task(action.call(guarded.call()))
+    await guarded.service.arrived.wait()
+    second = asyncio.create_task(action.call(guarded.call()))
+    first.cancel()
+    assert status_of(await second) == 204
+    assert guarded.given == 1

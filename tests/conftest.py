@@ -1,0 +1,37 @@
+"""Fixtures are for things with a life: the server, the sandbox, the stage."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from sandbox.launch import Sandbox
+from tests.support.stage import Stage, staged, time_skipping_server
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal server with time skipping."""
+    async with time_skipping_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
+    """The sandbox's services; their addresses and secrets are in this process's environment."""
+    async with Sandbox(folder=tmp_path_factory.mktemp("sandbox")) as sandbox:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in sandbox.environment.items():
+                patch.setenv(name, value)
+            yield sandbox
+
+
+@pytest.fixture(scope="session")
+async def stage(
+    server: WorkflowEnvironment, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """Everything a retirement needs, running."""
+    folder: Path = tmp_path_factory.mktemp("stage")
+    async with staged(client=server.client, server=server, sandbox=sandbox, folder=folder) as stage:
+        yield stage

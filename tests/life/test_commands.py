@@ -1,0 +1,271 @@
+"""The `retire` command against a real Temporal server, a real worker and the sandbox's services."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from sandbox.faults import FaultKind
+from starter.exit_codes import ExitCode
+from tests.support.plans import a_plan, with_patience
+from tests.support.stage import LONGEST_WAIT, Stage, staged
+from tests.support.waiting import eventually
+from worker.converter import DATA_CONVERTER
+
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The result of --json."""
+        facts: dict[str, Any] = json.loads(self.stdout)
+        return facts
+
+
+Retire = Callable[..., Awaitable[Ended]]
+
+
+def a_shell(settings: Mapping[str, str]) -> Retire:
+    """Runs `retire` as people do: a process of its own, with these settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RETIREMENT_")}
+
+    async def retire(*arguments: str, interrupt_at: str | None = None) -> Ended:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "starter.main"),
+            *arguments,
+            cwd=_ROOT,
+            env={**environment, **settings},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(LONGEST_WAIT):
+            if interrupt_at is not None:
+                assert process.stderr is not None
+                while interrupt_at not in (await process.stderr.readline()).decode():
+                    continue
+                process.send_signal(signal.SIGINT)
+            stdout, stderr = await process.communicate()
+        assert b"Traceback" not in stderr, stderr.decode()
+        assert process.returncode is not None
+        return Ended(code=process.returncode, stdout=stdout.decode(), stderr=stderr.decode())
+
+    return retire
+
+
+def settings_in(folder: Path, *, address: str, namespace: str) -> dict[str, str]:
+    """The settings of a folder with ledger, keys and plans."""
+    return {
+        "TEMPORAL_ADDRESS": address,
+        "TEMPORAL_NAMESPACE": namespace,
+        "RETIREMENT_DATABASE_URL": f"sqlite:///{folder / 'ledger.db'}",
+        "RETIREMENT_KEYS_FILE": str(folder / "keys.json"),
+        "RETIREMENT_PLANS_DIR": str(folder / "plans"),
+        "RETIREMENT_PLAN": "sandbox",
+    }
+
+
+@pytest.fixture(scope="module")
+async def retire(stage: Stage) -> AsyncIterator[Retire]:
+    """`retire` beside the stage's worker."""
+    await stage.ledger.set_up()
+    stage.plan("impatient", with_patience("2s"))
+    folder = stage.settings.keys_file.parent
+    address = stage.client.service_client.config.target_host
+    yield a_shell(settings_in(folder, address=address, namespace=stage.client.namespace))
+
+
+async def test_start_and_wait_shows_the_phases_and_ends_by_the_outcome(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    ended = await retire("start", ada.user_id, "--cool-off", "1s", "--wait", "--json")
+    assert ended.code == ExitCode.OK, ended
+    assert ended.facts["outcome"] == "COMPLETE"
+    assert "cool-off until " in ended.stderr
+    assert stage.sandbox.accounts.kept(ada) is None
+    id = ended.facts["retirement_id"]
+    for who in (ada.user_id, id, f"retire-user-{ada.user_id}"):
+        status = await retire("status", who, "--json")
+        assert (status.code, status.facts["outcome"], status.facts["retirement_id"]) == (ExitCode.OK, "COMPLETE", id)
+    again = await retire("start", ada.user_id, "--wait", "--json")
+    assert (again.code, again.facts["reason"]) == (ExitCode.ABORTED, "already_complete")
+    rescinded = await retire("rescind", ada.user_id, "--json")
+    assert (rescinded.code, rescinded.facts["code"]) == (ExitCode.REFUSED, "past_return")
+    assert set(rescinded.facts["gone"]) == {"forum", "newsletter", "profile"}
+    report = await retire("report", id, "--json")
+    assert report.facts["retained"] == ["invoices"]
+    assert ada.user_id not in report.stdout
+
+
+async def test_messages_are_answered_and_shown_in_status(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    assert (await retire("start", ada.user_id)).code == ExitCode.OK
+    assert (await retire("start", ada.user_id)).code == ExitCode.ALREADY_RUNNING
+
+    async def cooling_off() -> Ended:
+        status = await retire("status", ada.user_id, "--json")
+        assert status.facts["phase"] == "cool_off"
+        return status
+
+    await eventually(cooling_off)
+    extended = await retire("extend", ada.user_id, "--by-duration", "3d", "--by", "support-7", "--json")
+    assert (extended.code, extended.facts["accepted"]) == (ExitCode.OK, True)
+    beyond = await retire("extend", ada.user_id, "--by-duration", "90d", "--json")
+    assert (beyond.code, beyond.facts["code"]) == (ExitCode.REFUSED, "beyond_max")
+    status = (await retire("status", ada.user_id, "--json")).facts
+    assert (status["told_by"], status["cool_off_ends_at"]) == ("worker", extended.facts["cool_off_ends_at"])
+    assert [(m["kind"], m["accepted"], m["by"]) for m in status["messages"]] == [
+        ("extend", True, "support-7"),
+        ("extend", False, None),
+    ]
+    rescinded = await retire("rescind", ada.user_id, "--by", "support-7", "--reason", "changed_mind", "--json")
+    assert (rescinded.code, rescinded.facts["accepted"]) == (ExitCode.OK, True)
+
+    async def given_back() -> Ended:
+        status = await retire("status", ada.user_id, "--json")
+        assert status.facts["outcome"] == "ABORTED"
+        return status
+
+    await eventually(given_back)
+    assert stage.sandbox.accounts.can_log_in(ada)
+    again = await retire("rescind", ada.user_id, "--json")
+    assert (again.code, again.facts["code"]) == (ExitCode.OK, "already_rescinded")
+
+
+async def test_expedite_ends_the_cool_off(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    await retire("start", ada.user_id)
+
+    async def expedited() -> Ended:
+        assert (await retire("expedite", ada.user_id, "--json")).code in (ExitCode.OK, ExitCode.REFUSED)
+        status = await retire("status", ada.user_id, "--json")
+        assert status.facts["outcome"] == "COMPLETE"
+        return status
+
+    await eventually(expedited)
+    assert stage.sandbox.accounts.kept(ada) is None
+
+
+async def test_errored_is_shown_and_resumed_with_a_skip_on_record(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=500, user=ada, method="DELETE", times=None)
+    ended = await retire("start", ada.user_id, "--plan", "impatient", "--cool-off", "0", "--wait", "--json")
+    assert (ended.code, ended.facts["failed"]) == (ExitCode.ERRORED, ["forum"])
+    id = ended.facts["retirement_id"]
+    plain = await retire("start", ada.user_id, "--wait", "--json")
+    assert (plain.code, plain.facts["reason"]) == (ExitCode.ABORTED, "errored_before")
+    assert id in (await retire("list", "--outcome", "ERRORED")).stdout
+    back = await retire("resume", id, "--abort")
+    assert back.code == ExitCode.REFUSED
+    assert "newsletter" in back.stderr
+    refused = await retire("rescind", ada.user_id, "--json")
+    assert (refused.code, refused.facts["code"]) == (ExitCode.REFUSED, "past_return")
+    resumed = await retire("resume", id, "--skip", "forum", "--reason", "closed", "--by", "ops-3", "--wait", "--json")
+    assert (resumed.code, resumed.facts["skipped"]) == (ExitCode.OK, ["forum"]), resumed
+    report = (await retire("report", id, "--json")).facts
+    assert [(s["step"], s["by"], s["code"]) for s in report["steps"] if s["result"] == "skipped"] == [
+        ("forum", "ops-3", "closed")
+    ]
+    assert [resume["direction"] for resume in report["resumes"]] == ["forward"]
+
+
+async def test_a_rescind_of_what_errored_on_its_way_back_undoes_the_rest(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    unlock = f"/users/{ada.user_id}/unlock"
+    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=500, path_prefix=unlock, times=None)
+    await retire("start", ada.user_id, "--plan", "impatient")
+
+    async def rescinded() -> Ended:
+        answer = await retire("rescind", ada.user_id)
+        assert answer.code == ExitCode.OK, answer
+        return answer
+
+    async def errored() -> Ended:
+        status = await retire("status", ada.user_id, "--json")
+        assert (status.facts["outcome"], status.facts["direction"]) == ("ERRORED", "back"), status
+        return status
+
+    await eventually(rescinded)
+    await eventually(errored)
+    stage.sandbox.accounts.behave()
+    back = await retire("rescind", ada.user_id, "--by", "support-7", "--json")
+    assert (back.code, back.facts["accepted"], back.facts["code"]) == (ExitCode.OK, True, "going_back"), back
+
+    async def given_back() -> Ended:
+        status = await retire("status", ada.user_id, "--json")
+        assert (status.facts["outcome"], status.facts["reason"]) == ("ABORTED", "rescinded"), status
+        return status
+
+    await eventually(given_back)
+    assert stage.sandbox.accounts.can_log_in(ada)
+
+
+async def test_interrupting_the_wait_leaves_the_retirement_alone(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    ended = await retire("start", ada.user_id, "--wait", interrupt_at="cool-off until")
+    assert ended.code == ExitCode.INTERRUPTED
+    assert (await retire("status", ada.user_id, "--json")).facts["run"]["status"] == "RUNNING"
+    await retire("rescind", ada.user_id)
+
+
+async def test_a_call_that_is_tried_again_is_shown_with_its_last_code(stage: Stage, retire: Retire) -> None:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=503, user=ada, method="DELETE", times=None)
+    await retire("start", ada.user_id, "--cool-off", "0")
+
+    async def shown() -> Ended:
+        status = await retire("status", ada.user_id, "--json")
+        calls = {call["call"]: call for call in status.facts["run"]["pending"]}
+        assert calls.get("forum", {}).get("attempt", 0) > 1, status
+        assert calls["forum"]["last_code"] == "http_503"
+        return status
+
+    await eventually(shown)
+    stage.sandbox.forum.behave()
+
+
+async def test_set_up_twice_at_once_and_a_rescind_while_no_worker_runs(stage: Stage, tmp_path: Path) -> None:
+    address = stage.client.service_client.config.target_host
+    namespace = f"commands-{os.getpid()}"
+    retire = a_shell(settings_in(tmp_path, address=address, namespace=namespace))
+    a_plan(tmp_path / "plans", "sandbox")
+    both = await asyncio.gather(retire("setup"), retire("setup", "--json"))
+    assert [ended.code for ended in both] == [ExitCode.OK, ExitCode.OK], both
+    once_more = await retire("setup", "--json")
+    assert {part["state"] for part in once_more.facts["parts"]} == {"already there"}
+    assert oct((tmp_path / "keys.json").stat().st_mode & 0o777) == "0o600"
+
+    ada = stage.sandbox.add_person()
+    assert (await retire("start", ada.user_id)).code == ExitCode.OK
+    waiting = await retire("status", ada.user_id, "--json")
+    assert (waiting.code, waiting.facts["phase"]) == (ExitCode.OK, "not_opened_yet")
+    later = await retire("extend", ada.user_id, "--by-duration", "1d")
+    assert later.code == ExitCode.NOT_YET_ANSWERED
+    rescinded = await retire("rescind", ada.user_id, "--by", "support-7", "--json")
+    assert (rescinded.code, rescinded.facts["answered"]) == (ExitCode.NOT_YET_ANSWERED, False)
+
+    client = await Client.connect(address, namespace=namespace, data_converter=DATA_CONVERTER)
+    async with staged(client=client, sandbox=stage.sandbox, folder=tmp_path):
+
+        async def given_back() -> Ended:
+            status = await retire("status", ada.user_id, "--json")
+            assert (status.facts["outcome"], status.facts["reason"]) == ("ABORTED", "rescinded"), status
+            return status
+
+        await eventually(given_back)
+    assert stage.sandbox.accounts.can_log_in(ada)

@@ -1,0 +1,91 @@
+"""Ledgers on real databases: a SQLite file, and PostgreSQL too where RETIREMENT_TEST_POSTGRESQL names a server."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, make_url, text
+
+from ledger import Case, CaseOpening, Keys, Ledger, StoredPlan
+from workflows.messages import Start
+
+#: Set to an address like postgresql+psycopg://postgres@127.0.0.1/postgres to run the same tests there.
+POSTGRESQL = os.environ.get("RETIREMENT_TEST_POSTGRESQL")
+DATABASES = ("sqlite", "postgresql") if POSTGRESQL else ("sqlite",)
+
+KEYS = Keys(subject=b"s" * 32, vault={"1": b"v" * 32}, current="1")
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def an_empty_database(kind: str, *, folder: Path) -> AsyncIterator[str]:
+    """The address of a database without tables, which is gone afterwards."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'ledger.db'}"
+        return
+    assert POSTGRESQL
+    name = f"ledger_{uuid.uuid4().hex}"
+    server = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
+    try:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        yield make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))
+    finally:
+        server.dispose()
+
+
+@asynccontextmanager
+async def a_ledger(kind: str, *, folder: Path, keys: Keys = KEYS) -> AsyncIterator[Ledger]:
+    """A ledger that is set up and empty."""
+    async with an_empty_database(kind, folder=folder) as url:
+        ledger = Ledger(url=url, keys=keys)
+        try:
+            await ledger.set_up()
+            yield ledger
+        finally:
+            ledger.close()
+
+
+def a_stored_plan(*, digest: str = "digest-1", **phases: str) -> StoredPlan:
+    """A plan of the given steps and phases, as the ledger keeps it."""
+    phases = phases or {"lock": "freeze", "forum": "erase", "profile": "erase"}
+    document = {"plan": "acme", "steps": {step: {"phase": phase} for step, phase in phases.items()}}
+    return StoredPlan(digest=digest, name="acme", format=1, document=document)
+
+
+async def open_case(
+    ledger: Ledger,
+    *,
+    user_id: str = "u-1",
+    run_key: str = "run-1",
+    now: datetime = NOW,
+    plan: StoredPlan | None = None,
+    hosts: Mapping[str, str] | None = None,
+    holders: tuple[str, ...] = (),
+    **start: Any,
+) -> CaseOpening:
+    """Ask the ledger for a case, with what matters overridden."""
+    return await ledger.open_case(
+        start=Start(user_id=user_id, **start),
+        workflow_id=f"retire-user-{user_id}",
+        run_key=run_key,
+        now=now,
+        plan=plan or a_stored_plan(),
+        hosts=hosts or {"accounts": "https://accounts.example"},
+        cool_off_ends_at=now + timedelta(days=14),
+        due_at=now + timedelta(days=31),
+        holders=holders,
+    )
+
+
+async def a_case(ledger: Ledger, **overrides: Any) -> Case:
+    """A case that has been opened."""
+    opening = await open_case(ledger, **overrides)
+    assert opening.refused is None and opening.case is not None
+    return opening.case

@@ -1,0 +1,1 @@
+"""The worker process: settings, connection, runtime, health, main."""

@@ -1,0 +1,96 @@
+"""The worker process: wait until everything checks out, poll, and drain on SIGTERM."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from importlib.metadata import version
+
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+
+from activities.actions.http import HttpAction
+from ledger.keys import Keys
+from ledger.ledger import Ledger
+from plans.loading import Plans
+from worker import readiness
+from worker.connection import ConnectionFailed, connect
+from worker.health import Health, serving
+from worker.housekeeping import keep_house
+from worker.logs import set_up_logs
+from worker.readiness import NotReady
+from worker.runtime import build_workers, telemetry
+from worker.settings import Settings, SettingsError, load_settings
+
+logger = logging.getLogger("retirement.worker")
+
+_LOOK_AGAIN = 2.0
+
+
+def main() -> int:
+    """Run a worker until it is told to stop. Returns the exit code: 0 after a drain, 2 for settings that can't be used."""
+    try:
+        settings = load_settings()
+        keys = Keys.load(settings.keys_file)
+    except (SettingsError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    set_up_logs(level=settings.log_level)
+    asyncio.run(run(settings=settings, keys=keys))
+    return 0
+
+
+async def run(*, settings: Settings, keys: Keys) -> None:
+    """Serve health at once, poll when ready, and return once drained."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    health = Health()
+    plans = Plans(settings.plans_dir, settings.plan)
+    runtime = telemetry(settings)
+    ledger = Ledger(url=settings.database_url, keys=keys)
+    http = HttpAction(version=version("account-retirement"))
+    try:
+        async with serving(health, address=settings.health_address):
+            client = await _ready(ledger=ledger, plans=plans, runtime=runtime, health=health, stop=stop)
+            if client is None:
+                return
+            records, calls = build_workers(client=client, settings=settings, ledger=ledger, plans=plans, http=http)
+            house = asyncio.create_task(keep_house(ledger))
+            async with records, calls:
+                health.problem = None
+                logger.info("polling")
+                await stop.wait()
+                health.problem = "stopping: work in hand is finished, none is taken"
+                logger.info("draining")
+            house.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await house
+            await ledger.checkpoint()
+    finally:
+        await http.close()
+        ledger.close()
+    logger.info("stopped")
+
+
+async def _ready(
+    *, ledger: Ledger, plans: Plans, runtime: Runtime, health: Health, stop: asyncio.Event
+) -> Client | None:
+    """Check until all is there, saying what is missing; None where the worker was stopped meanwhile."""
+    while not stop.is_set():
+        try:
+            readiness.check_plans(plans)
+            await readiness.check_ledger(ledger)
+            client = await connect(runtime=runtime)
+            await readiness.check_temporal(client)
+        except (NotReady, ConnectionFailed) as missing:
+            if health.problem != str(missing):
+                logger.warning("not ready, not polling", extra={"problem": str(missing)})
+            health.problem = str(missing)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _LOOK_AGAIN)
+        else:
+            return client
+    return None

@@ -1,0 +1,97 @@
+"""Puts a worker together: clients, activities, queues. The only place where activity classes are built."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import TelemetryFilter
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.actions.http import HttpAction
+from activities.cases import CaseActivities
+from activities.mail import MailActivities
+from activities.smtp import SmtpSettings
+from activities.steps import StepActivities
+from ledger.ledger import Ledger
+from plans.loading import Plans
+from worker.heartbeats import Heartbeats
+from worker.settings import Settings
+from workflows.deliver_mail import DeliverMail
+from workflows.names import CALLS_QUEUE, QUEUE
+from workflows.retire_user import RetireUser
+
+#: A cached workflow whose worker was killed is handed to another one after this.
+_STICKY_TIMEOUT = timedelta(seconds=5)
+#: A cancelled freeze step hears of it with a heartbeat.
+_HEARTBEAT_THROTTLE = timedelta(seconds=1)
+_CALLS_AT_ONCE = 200
+
+
+def telemetry(settings: Settings) -> Runtime:
+    """Core's logs go through Python's, without their fields (workflow ids are among them); metrics where they are asked for."""
+    import logging
+
+    return Runtime(
+        telemetry=TelemetryConfig(
+            logging=LoggingConfig(
+                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                forwarding=LogForwardingConfig(
+                    logger=logging.getLogger("temporalio.core"), append_log_fields_to_message=False
+                ),
+            ),
+            metrics=PrometheusConfig(bind_address=settings.metrics_address) if settings.metrics_address else None,
+        )
+    )
+
+
+def build_workers(
+    *, client: Client, settings: Settings, ledger: Ledger, plans: Plans, http: HttpAction
+) -> tuple[Worker, Worker]:
+    """The two workers of a process: one for workflows, ledger and mail, one for calls of services."""
+    cases = CaseActivities(ledger=ledger, plans=plans)
+    mails = MailActivities(ledger=ledger, smtp=_smtp(settings), templates_dir=settings.templates_dir)
+    steps = StepActivities(ledger=ledger, action=http)
+    records = Worker(
+        client,
+        task_queue=QUEUE,
+        workflows=[RetireUser, DeliverMail],
+        activities=[
+            cases.open_case,
+            cases.pass_point_of_no_return,
+            cases.turn_back,
+            cases.record_messages,
+            cases.close_case,
+            mails.send_mail,
+        ],
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(
+                "pydantic", "pydantic_core", "annotated_types", "workflows"
+            )
+        ),
+        interceptors=[Heartbeats()],
+        sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+        max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+        graceful_shutdown_timeout=settings.graceful_shutdown,
+    )
+    calls = Worker(
+        client,
+        task_queue=CALLS_QUEUE,
+        activities=[steps.check_subject, steps.run_step, steps.undo_step, steps.verify_erasure],
+        interceptors=[Heartbeats()],
+        max_concurrent_activities=_CALLS_AT_ONCE,
+        max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+        graceful_shutdown_timeout=settings.graceful_shutdown,
+    )
+    return records, calls
+
+
+def _smtp(settings: Settings) -> SmtpSettings:
+    return SmtpSettings(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        timeout=settings.smtp_timeout,
+    )

@@ -1,0 +1,1 @@
+"""Deterministic code: what happens to one data subject's account, in which order, and what may stop it."""

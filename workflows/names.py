@@ -1,0 +1,153 @@
+"""Every name that outlives a process: queues, types, ids, attributes, codes.
+
+A stored name is a promise to histories, dashboards and other people's scripts. This module is only added to.
+"""
+
+from enum import StrEnum
+
+from temporalio.common import SearchAttributeKey
+
+WORKFLOW_TYPE = "RetireUser"
+MAIL_WORKFLOW_TYPE = "DeliverMail"
+WORKFLOW_ID_PREFIX = "retire-user-"
+
+#: Workflows, ledger and mail.
+QUEUE = "retirement"
+#: Everything that calls a service of the plan.
+CALLS_QUEUE = "retirement-calls"
+
+RESCIND = "rescind"
+EXTEND = "extend"
+EXPEDITE = "expedite"
+DECIDE = "decide"
+STATUS = "status"
+
+#: The error type that closes a run as Failed when a retirement is ERRORED.
+ERRORED_ERROR = "RetirementErrored"
+#: The error type that closes a run as Failed when its start message can't be used.
+BAD_REQUEST_ERROR = "BadRequest"
+
+
+class Activity(StrEnum):
+    """Activity types, as the UI shows them."""
+
+    OPEN_CASE = "open_case"
+    CHECK_SUBJECT = "check_subject"
+    RUN_STEP = "run_step"
+    UNDO_STEP = "undo_step"
+    PASS_POINT_OF_NO_RETURN = "pass_point_of_no_return"
+    TURN_BACK = "turn_back"
+    VERIFY_ERASURE = "verify_erasure"
+    RECORD_MESSAGES = "record_messages"
+    CLOSE_CASE = "close_case"
+    SEND_MAIL = "send_mail"
+
+
+class Phase(StrEnum):
+    """Where a retirement stands."""
+
+    OPEN = "open"
+    CHECK = "check"
+    FREEZE = "freeze"
+    COOL_OFF = "cool_off"
+    RECHECK = "recheck"
+    ERASE = "erase"
+    VERIFY = "verify"
+    RELEASE = "release"
+    TELL = "tell"
+    GOING_BACK = "going_back"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    """How a retirement ended."""
+
+    COMPLETE = "COMPLETE"
+    ABORTED = "ABORTED"
+    ERRORED = "ERRORED"
+
+
+class Reason(StrEnum):
+    """Why a retirement was aborted. The case named is in the result."""
+
+    RESCINDED = "rescinded"
+    NO_SUCH_SUBJECT = "no_such_subject"
+    LOOKUP_FAILED = "lookup_failed"
+    FREEZE_FAILED = "freeze_failed"
+    HOLD_EXPIRED = "hold_expired"
+    ABANDONED = "abandoned"
+    ALREADY_RUNNING = "already_running"
+    ERRORED_BEFORE = "errored_before"
+    ALREADY_COMPLETE = "already_complete"
+    DUPLICATE_REQUEST = "duplicate_request"
+    NOT_RESUMABLE = "not_resumable"
+
+
+class StepResult(StrEnum):
+    """How one step of a plan ended."""
+
+    ERASED = "erased"
+    ABSENT = "absent"
+    RETAINED = "retained"
+    DONE = "done"
+    UNVERIFIED = "unverified"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Direction(StrEnum):
+    """Which way an ERRORED case may be resumed."""
+
+    FORWARD = "forward"
+    BACK = "back"
+
+
+class HeldCause(StrEnum):
+    """Why a step waits for a person or for its cause to go away."""
+
+    CREDENTIALS = "credentials"
+    CONFIGURATION = "configuration"
+    CONFLICT = "conflict"
+    VAULT = "vault"
+
+
+class Mail(StrEnum):
+    """The mails of a retirement; each is a folder under templates/."""
+
+    RECEIVED = "received"
+    REMINDER = "reminder"
+    EXTENDED = "extended"
+    RESCINDED = "rescinded"
+    ABORTED = "aborted"
+    COMPLETE = "complete"
+    ERRORED = "errored"
+    HELD = "held"
+
+
+PHASE_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementPhase")
+OUTCOME_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementOutcome")
+REASON_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementReason")
+PLAN_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementPlan")
+TENANT_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementTenant")
+HELD_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementHeld")
+FAILED_STEP_ATTRIBUTE = SearchAttributeKey.for_keyword_list("RetirementFailedStep")
+DUE_AT_ATTRIBUTE = SearchAttributeKey.for_datetime("RetirementDueAt")
+COOL_OFF_ENDS_AT_ATTRIBUTE = SearchAttributeKey.for_datetime("RetirementCoolOffEndsAt")
+
+#: What `retire setup` registers. Their types can never change on a live namespace.
+SEARCH_ATTRIBUTES = (
+    PHASE_ATTRIBUTE,
+    OUTCOME_ATTRIBUTE,
+    REASON_ATTRIBUTE,
+    PLAN_ATTRIBUTE,
+    TENANT_ATTRIBUTE,
+    HELD_ATTRIBUTE,
+    FAILED_STEP_ATTRIBUTE,
+    DUE_AT_ATTRIBUTE,
+    COOL_OFF_ENDS_AT_ATTRIBUTE,
+)
+
+
+def workflow_id(*, user_id: str, tenant: str | None = None) -> str:
+    """The one workflow id under which a data subject is retired, so that anybody can address it."""
+    return f"{WORKFLOW_ID_PREFIX}{tenant}-{user_id}" if tenant else f"{WORKFLOW_ID_PREFIX}{user_id}"
