@@ -76,13 +76,16 @@ class CaseActivities:
     @activity.defn(name=Activity.PASS_POINT_OF_NO_RETURN)
     async def pass_point_of_no_return(self, argument: PassPoint) -> Moved:
         """`open → past_return`. From here on the retirement only goes forward."""
-        return await self._ledger.move(
+        moved = await self._ledger.move(
             retirement_id=argument.retirement_id,
             from_state=CaseState.OPEN,
             to_state=CaseState.PAST_RETURN,
             now=argument.now,
             messages=argument.messages,
         )
+        if moved.moved:
+            await self._ledger.record_outcomes(argument.retirement_id, argument.retained)
+        return moved
 
     @activity.defn(name=Activity.TURN_BACK)
     async def turn_back(self, argument: TurnBack) -> Moved:
@@ -109,10 +112,14 @@ class CaseActivities:
     @activity.defn(name=Activity.CLOSE_CASE)
     async def close_case(self, argument: CloseCase) -> Closed:
         """Record the end and let go of the vault. An ERRORED case stays open for a resume and keeps its vault."""
-        await self._ledger.record_outcomes(argument.retirement_id, argument.concluded)
-        await self._ledger.record_outcomes(
-            argument.retirement_id, argument.concluded_undos, action=StepAction.UNDO
-        )
+        if argument.concluded or argument.concluded_undos:
+            known = await self._ledger.case(argument.retirement_id)
+            # A run that was reset after its end concludes from calls refused to it; the record it would spoil is right.
+            if known is not None and known.state is not CaseState.CLOSED:
+                await self._ledger.record_outcomes(argument.retirement_id, argument.concluded)
+                await self._ledger.record_outcomes(
+                    argument.retirement_id, argument.concluded_undos, action=StepAction.UNDO
+                )
         case = await self._ledger.close_case(
             retirement_id=argument.retirement_id,
             outcome=argument.outcome,
@@ -165,6 +172,4 @@ def _hosts(plan: Plan) -> dict[str, str]:
 
 
 def _bad_request(field: str, accepted: str) -> ApplicationError:
-    return ApplicationError(
-        str(reading.BadField(field, accepted)), type=names.BAD_REQUEST_ERROR, non_retryable=True
-    )
+    return ApplicationError(str(reading.BadField(field, accepted)), type=names.BAD_REQUEST_ERROR, non_retryable=True)

@@ -65,7 +65,9 @@ class Check:
             return await self._give_way(found.trouble, step=None, service=lookup.service, detail=found.detail)
         if found.values is None and self.begun.plan.subject.absent is Absent.REFUSE:
             return CheckedSubject(refused=Reason.NO_SUCH_SUBJECT, present=self.begun.case.present or ())
-        if self.again:
+        # What the first look found stands, also for a run that took the case up from a lost one: by now an account would be
+        # found locked that was locked by nobody but us.
+        if self.again or self.begun.case.present is not None:
             return CheckedSubject(present=self.begun.case.present or ())
         self.begun.need_vault(step=self.step_id)
         return await self._ask_all(found.values or {})

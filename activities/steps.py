@@ -40,7 +40,7 @@ from workflows.messages import (
     VerifiedErasure,
     VerifyErasure,
 )
-from workflows.names import HeldCause, StepResult
+from workflows.names import HeldCause
 
 #: Where a step of each phase has its place. A run that believes otherwise (a reset, a second run) is stopped here.
 _STATE_OF_PHASE = {StepPhase.FREEZE: CaseState.OPEN, StepPhase.ERASE: CaseState.PAST_RETURN}
@@ -89,8 +89,6 @@ class StepActivities:
             step = _step_of(begun, run.step)
             if begun.case.state is not _STATE_OF_PHASE[step.phase]:
                 raise _conflict(run.step, begun)
-            if step.retain is not None:
-                return await self._retain(begun, run.step, step)
             if step.service is None:
                 raise step_failed(failure=Failure(code="unknown_step", step=run.step))
             keeps = frozenset({"saved"}) if step.save or step.poll else frozenset[str]()
@@ -162,26 +160,6 @@ class StepActivities:
 
     def _recorded(self, begun: Begun) -> StepOutcome | None:
         return begun.row.outcome if begun.row is not None and begun.row.has_ended else None
-
-    async def _retain(self, begun: Begun, step_id: str, step: Step) -> StepOutcome:
-        """The data stays, on purpose: nothing is called."""
-        assert step.retain is not None
-        outcome = StepOutcome(
-            step=step_id,
-            result=StepResult.RETAINED,
-            detail=step.retain.ground,
-            until=begun.case.requested_at + step.retain.duration,
-            at=now(),
-        )
-        await self._ledger.record_outcome(
-            retirement_id=begun.ref.retirement_id,
-            step=step_id,
-            action=StepAction.DO,
-            outcome=outcome,
-            service=step.service,
-            saved=None,
-        )
-        return outcome
 
     @asynccontextmanager
     async def _guarded(

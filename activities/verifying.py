@@ -20,8 +20,8 @@ from plans.model import Step
 from workflows.messages import Failure, StepOutcome, VerifiedErasure
 from workflows.names import StepResult
 
-#: Outcomes that say the person is gone, or that nobody could tell: asked about again.
-_IN_QUESTION = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.UNVERIFIED})
+#: Outcomes that say the person is gone, or that nobody could tell: asked about again. So is an operator's word.
+_IN_QUESTION = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.UNVERIFIED, StepResult.DONE})
 
 
 @dataclass(kw_only=True)

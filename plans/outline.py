@@ -78,7 +78,8 @@ def _steps_of(plan: Plan, phase: StepPhase) -> tuple[StepOutline, ...]:
             after=step.after,
             has_undo=step.undo is not None,
             has_probe=step.probe is not None,
-            has_call=step.request is not None,
+            retained_for=step.retain.duration if step.retain is not None else None,
+            ground=step.retain.ground if step.retain is not None else None,
         )
         for id, step in plan.steps.items()
         if step.phase is phase

@@ -33,7 +33,7 @@ from workflows.names import Mail, Outcome, Phase, Reason
 _SCENE_WITHIN = 100.0
 _LOOK_EVERY = 0.4
 _LOOKS_FOR_MAIL = 25
-_COOL_OFF = {"duration": "8s", "reminders": ["4s"], "max": "10m", "expedite": "allowed"}
+_COOL_OFF = {"duration": "24s", "reminders": ["8s"], "max": "10m", "expedite": "allowed"}
 #: The forum lies to Dan, and nobody wants to wait for long until that is found out.
 _PATIENCE = {"forum": "4s", "newsletter": "30s"}
 _DOWN_FOR = 5.0

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: How long an answer is waited for before the wish is left as a signal.
 _ANSWER_WITHIN = timedelta(seconds=5)
 
+#: How a server answers an update that it had to drop (a lost workflow task, too many at once): nobody has refused the wish.
+_TURNED_AWAY = frozenset({"FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED"})
+
 #: What the codes of refusals mean; accepted ones speak for themselves.
 _MEANINGS = {
     "past_return": "it is past the point of no return",
@@ -76,7 +79,10 @@ async def send(
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
             raise RunClosed from None
-        raise
+        if error.status.name not in _TURNED_AWAY:
+            raise
+        await handle.signal(name, wish, rpc_timeout=_ANSWER_WITHIN)
+        return None
 
 
 async def deliver(subject: Subject, *, name: str, wish: Mapping[str, Any], out: Output) -> ExitCode:

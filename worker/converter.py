@@ -1,35 +1,34 @@
 """What may enter a history, and how: the data converter of worker and clients.
 
-Two promises are kept here. Whatever a sender puts into a message, decoding it never raises: a message that can't be decoded would be
-dropped, or would block the run for ever. And an exception that is not one of ours never reaches a history with its text: it may hold
-an address, a name, a body.
+Two promises are kept here. Whatever a sender puts into a message, decoding it never raises: a message that can't be
+decoded would be dropped, or would block the run for ever. And an exception that is not one of ours never reaches a
+history with its text: it may hold an address, a name, a body.
 """
 
 import dataclasses
-import json
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import temporalio.api.common.v1 as common
 import temporalio.api.failure.v1 as failure_api
-from pydantic import BaseModel
-from temporalio.api.enums.v1 import EncodingType
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter, DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
 from workflows.reading import UNREADABLE
 
-__all__ = ["DATA_CONVERTER", "EncodingType"]
+_CONVERTERS = tuple(PydanticPayloadConverter().converters.values())
 
 
 class LenientPayloadConverter(PydanticPayloadConverter):
     """Pydantic models where a type is given; where none is (our message handlers), anything at all, never an error."""
 
-    def from_payloads(
-        self, payloads: Sequence[common.Payload], type_hints: list[type] | None = None
-    ) -> list[Any]:
+    def __init__(self) -> None:
+        # The SDK makes a converter for every payload; what each would build again (adapters of every model) is kept.
+        CompositePayloadConverter.__init__(self, *_CONVERTERS)
+
+    def from_payloads(self, payloads: Sequence[common.Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Decode; without type hints an undecodable payload becomes `UNREADABLE`."""
         if type_hints is not None:
             return super().from_payloads(payloads, type_hints)

@@ -1,14 +1,17 @@
 """Logs without personal data: ids, codes and places in the code, never a text that somebody else wrote.
 
-A library's message may hold an address, a name or a workflow id, so only our own events are written as they are. Temporal's are
-written as templates, without their values; everybody else's as the place they come from. Exceptions are written as types and frames.
+A library's message may hold an address, a name or a workflow id, so only our own events are written as they are.
+Temporal's are written as templates, without their values; everybody else's as the place they come from. Exceptions are
+written as types and frames.
 """
 
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 
 from temporalio import activity, workflow
 
@@ -49,6 +52,21 @@ def set_up_logs(*, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
+
+
+def log_uncaught_exceptions() -> None:
+    """Log what Python would print with its text: exceptions that end the process or a thread, or that nobody can catch."""
+    logger = logging.getLogger(f"{OWN}.worker")
+
+    def of_thread(ended: threading.ExceptHookArgs) -> None:
+        logger.error("a thread ended by an exception", exc_info=ended.exc_value)
+
+    def of_process(_type: type[BaseException], error: BaseException, _frames: TracebackType | None) -> None:
+        logger.critical("the process ended by an exception", exc_info=error)
+
+    threading.excepthook = of_thread
+    sys.excepthook = of_process
+    sys.unraisablehook = lambda lost: logger.error("an exception was lost", exc_info=lost.exc_value)
 
 
 def _event(record: logging.LogRecord) -> str:

@@ -1,4 +1,4 @@
-"""Everything an operator can set, read once at the start. How to reach Temporal is Temporal's own (TEMPORAL_ADDRESS, profiles)."""
+"""Everything an operator can set, read once at the start. How to reach Temporal is Temporal's own (TEMPORAL_ADDRESS)."""
 
 from datetime import timedelta
 from pathlib import Path

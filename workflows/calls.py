@@ -18,6 +18,8 @@ M = TypeVar("M", bound=Message)
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 #: Far above any time limit inside: it only ends an attempt that lost its way and still heartbeats.
 LONGEST_ATTEMPT = timedelta(minutes=15)
+#: A record is one transaction; what takes longer waits for a lock that somebody else holds.
+LONGEST_RECORD = timedelta(seconds=4)
 #: For a lost worker or an unreachable ledger. A call's own retries say themselves when to come back (patience, Retry-After).
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
@@ -67,18 +69,21 @@ async def call_service(
 async def call_ledger(activity: names.Activity, argument: Message, returns: type[M], *, summary: str) -> M:
     """Run an activity that only reads and writes the ledger. Retried for as long as the ledger is away.
 
+    A local one: a transaction of milliseconds, safe to repeat, is not worth a task of its own on the server. Only for what comes
+    out the same if a crash loses the workflow task and it is run again, later and with the messages that came meanwhile.
+
     Raises:
         ApplicationError: the ledger's door refused the request itself (BadRequest).
     """
     try:
-        result: M = await workflow.execute_activity(
+        result: M = await workflow.execute_local_activity(
             activity.value,
             argument,
             result_type=returns,
-            task_queue=names.QUEUE,
-            start_to_close_timeout=LONGEST_ATTEMPT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=LONGEST_RECORD,
             retry_policy=_RETRIES,
+            # A longer outage waits in a timer, so that messages are taken meanwhile.
+            local_retry_threshold=LONGEST_RECORD,
             summary=summary,
         )
         return result
@@ -86,6 +91,25 @@ async def call_ledger(activity: names.Activity, argument: Message, returns: type
         if isinstance(error.cause, ApplicationError):
             raise error.cause from None
         raise
+
+
+async def tell_ledger(activity: names.Activity, argument: Message, returns: type[M], *, summary: str) -> M:
+    """Write down what the workflow has decided or was told. Retried for as long as the ledger is away.
+
+    The server keeps the decision before the ledger hears of it. With a local activity the ledger could be past the point of no
+    return, and the workflow task that decided so be lost and run again with a rescind before it.
+    """
+    result: M = await workflow.execute_activity(
+        activity.value,
+        argument,
+        result_type=returns,
+        task_queue=names.QUEUE,
+        start_to_close_timeout=LONGEST_ATTEMPT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=_RETRIES,
+        summary=summary,
+    )
+    return result
 
 
 async def send_mail(argument: SendMail, *, summary: str, most_attempts: int = 0) -> MailReport:

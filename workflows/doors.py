@@ -1,7 +1,7 @@
 """The doors of a run: signals, updates and the status query.
 
-A signal and an update share each name: the signal is durable while every worker is down, the update answers at once. Both call one
-method that decides before it waits for anything and never raises: a refusal is an answer, and it is recorded.
+A signal and an update share each name: the signal is durable while every worker is down, the update answers at once.
+Both call one method that decides before it waits for anything and never raises: a refusal is an answer, and recorded.
 """
 
 from typing import Any

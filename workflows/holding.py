@@ -36,17 +36,17 @@ class Holding:
             CallFailed: it failed for good.
             HoldEnded: an operator decided otherwise, or the hold's time is over.
         """
-        while True:
-            try:
-                result = await call()
-            except CallFailed as failed:
-                if failed.failure.held is None:
-                    self.end(step)
-                    raise
-                await self.wait(step, failed.failure.held, failed.failure.code)
-            else:
-                self.end(step)
-                return result
+        try:
+            while True:
+                try:
+                    return await call()
+                except CallFailed as failed:
+                    if failed.failure.held is None:
+                        raise
+                    await self.wait(step, failed.failure.held, failed.failure.code)
+        finally:
+            # Also where a rescind has cut the wait off: nobody is to be called to a hold that is none any more.
+            self.end(step)
 
     async def wait(self, step: str, cause: HeldCause, code: str) -> None:
         """Wait until it is time to look at the cause again.

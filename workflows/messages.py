@@ -96,7 +96,9 @@ class StepOutline(Message):
     after: tuple[str, ...] = ()
     has_undo: bool = False
     has_probe: bool = False
-    has_call: bool = True
+    #: Where the data stays on purpose: for how long from the request, and on which ground.
+    retained_for: timedelta | None = None
+    ground: str | None = None
 
 
 class PlanOutline(Message):
@@ -190,10 +192,11 @@ class RunStep(CaseRef):
 
 
 class PassPoint(Message):
-    """Input of pass_point_of_no_return."""
+    """Input of pass_point_of_no_return. `retained` says what stays on purpose, and until when."""
 
     retirement_id: str
     now: datetime
+    retained: tuple[StepOutcome, ...] = ()
     messages: tuple[MessageRow, ...] = ()
 
 

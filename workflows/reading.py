@@ -1,7 +1,7 @@
 """Reads what people and programs send, leniently, so that no message is lost and none blocks a run.
 
-A typed handler that is sent the wrong shape drops the message or fails the workflow task for ever; both would erase somebody who
-rescinded. So every handler takes anything, and what it means is decided here. No error says a value.
+A typed handler that is sent the wrong shape drops the message or fails the workflow task for ever; both would erase
+somebody who rescinded. So every handler takes anything, and what it means is decided here. No error says a value.
 """
 
 import re
@@ -20,6 +20,10 @@ UNREADABLE = object()
 _CODE = re.compile(r"[^\s@]{1,64}")
 _REQUEST_ID = re.compile(r"[^\s@]{1,128}")
 _FIELD = re.compile(r"[a-z_]{1,40}")
+#: Begins like a date: pydantic would take "1.7e9" for seconds since 1970, and a cool-off from 1970 is over.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d.*", re.ASCII)
+#: Python refuses to write very long numbers, with an error of its own.
+_LONGEST_NUMBER = 10**128
 _ISO_DURATION: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 _ISO_INSTANT: TypeAdapter[datetime] = TypeAdapter(datetime)
 
@@ -78,8 +82,7 @@ def read_wish(raw: Sequence[Any]) -> Wish:
     return Wish(
         by=by if is_code(by) else None,
         reason_code=reason_code if is_code(reason_code) else None,
-        unreadable=_is_unreadable(raw)
-        or any(value is not None and not is_code(value) for value in (by, reason_code)),
+        unreadable=_is_unreadable(raw) or any(value is not None and not is_code(value) for value in (by, reason_code)),
     )
 
 
@@ -124,18 +127,22 @@ def _is_unreadable(raw: Sequence[Any]) -> bool:
     return len(raw) > 1 or bool(raw and raw[0] is not None and not isinstance(raw[0], Mapping))
 
 
+def _text(value: object) -> object:
+    """An id that was sent as a number; anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LONGEST_NUMBER:
+        return str(value)
+    return value
+
+
 def _user_id(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    value = _text(value)
     if isinstance(value, str) and 1 <= len(value) <= 512 and value.isprintable():
         return value
     raise BadField("user_id", "1 to 512 printable characters")
 
 
 def _code(fields: Mapping[str, Any], name: str) -> str | None:
-    value = fields.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    value = _text(fields.get(name))
     if value is None:
         return None
     if isinstance(value, str) and is_code(value):
@@ -144,9 +151,7 @@ def _code(fields: Mapping[str, Any], name: str) -> str | None:
 
 
 def _matching(fields: Mapping[str, Any], name: str, pattern: re.Pattern[str], accepted: str) -> str | None:
-    value = fields.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    value = _text(fields.get(name))
     if value is None or (isinstance(value, str) and pattern.fullmatch(value) and value.isprintable()):
         return value
     raise BadField(name, accepted)
@@ -164,7 +169,7 @@ def _instant(fields: Mapping[str, Any], name: str) -> datetime | None:
     value = fields.get(name)
     if value is None:
         return None
-    if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and _DATE.fullmatch(value):
         try:
             instant = _ISO_INSTANT.validate_python(value)
             return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
@@ -179,7 +184,7 @@ def _duration(fields: Mapping[str, Any], name: str) -> timedelta | None:
         return None
     try:
         iso = isinstance(value, str) and value.upper().startswith("P")
-        duration = _ISO_DURATION.validate_python(value) if iso else parse_duration(value)
+        duration = _ISO_DURATION.validate_python(value.upper()) if iso else parse_duration(value)
     except (ValueError, OverflowError):
         raise BadField(name, ACCEPTED) from None
     if duration < timedelta(0):

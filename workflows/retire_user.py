@@ -38,7 +38,7 @@ from workflows.messages import (
     Wish,
 )
 from workflows.names import Activity, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
-from workflows.state import attributes_of, details_of, result_of
+from workflows.state import attributes_of, details_of, result_of, retained_outcomes
 from workflows.step_graph import run_graph
 
 
@@ -80,8 +80,10 @@ class RetireUser(Doors):
                 return self._turned_away()
             case "going_back", _:
                 return await self._go_back(Reason.RESCINDED)
-            case _, True:
+            case "past_return", True:
                 return await self._go_back(Reason.ABANDONED)
+            case _, True:
+                return await self._go_back(Reason.RESCINDED)
             case "past_return", _:
                 self._state.past_return = True
                 return await self._go_forward()
@@ -95,9 +97,12 @@ class RetireUser(Doors):
     # --- before the point of no return -------------------------------------------------------------------------------
 
     async def _open(self, start: Start) -> None:
+        info = workflow.info()
+        # Every clock runs from the request: a wait for a worker is not the person's.
+        asked = start.model_copy(update={"requested_at": start.requested_at or info.workflow_start_time})
         opened = await calls.call_ledger(
             Activity.OPEN_CASE,
-            OpenCase(start=start, run_key=workflow.info().first_execution_run_id, now=workflow.now()),
+            OpenCase(start=asked, run_key=info.first_execution_run_id, now=workflow.now()),
             OpenedCase,
             summary="open the case",
         )
@@ -156,7 +161,10 @@ class RetireUser(Doors):
 
     async def _freeze(self) -> None:
         self._enter(Phase.FREEZE)
-        self._mailing.post(Mail.RECEIVED)
+        if (
+            self._is_cooling_off()
+        ):  # otherwise nothing is left to change one's mind about, and the next mail says it all
+            self._mailing.post(Mail.RECEIVED)
         outcomes = await run_graph(self._state.outline.freeze, self._freeze_step)
         failed = [outcome for outcome in outcomes if outcome.result is StepResult.FAILED]
         if failed:
@@ -201,11 +209,18 @@ class RetireUser(Doors):
         """Move the case in the ledger, before any effect: the flag alone would not survive a reset of this run."""
         self._enter(Phase.ERASE)
         self._publish()
+        retained = retained_outcomes(self._state, now=workflow.now())
+        self._state.outcomes.update((outcome.step, outcome) for outcome in retained)
         return await self._move(
             "point_of_no_return",
-            lambda: calls.call_ledger(
+            lambda: calls.tell_ledger(
                 Activity.PASS_POINT_OF_NO_RETURN,
-                PassPoint(retirement_id=self._state.retirement_id, now=workflow.now(), messages=self._take_messages()),
+                PassPoint(
+                    retirement_id=self._state.retirement_id,
+                    now=workflow.now(),
+                    retained=retained,
+                    messages=self._take_messages(),
+                ),
                 Moved,
                 summary="point of no return",
             ),
@@ -245,7 +260,11 @@ class RetireUser(Doors):
             verified = await self._holding.call(
                 "verify",
                 lambda: calls.call_service(
-                    Activity.VERIFY_ERASURE, argument, VerifiedErasure, call_id="verify", summary="ask every probe again"
+                    Activity.VERIFY_ERASURE,
+                    argument,
+                    VerifiedErasure,
+                    call_id="verify",
+                    summary="ask every probe again",
                 ),
             )
         except CallFailed as failed:
@@ -261,6 +280,8 @@ class RetireUser(Doors):
             return not self._state.failed
         for outcome in verified.outcomes:
             self._state.outcomes[outcome.step] = outcome
+            # Recorded by the verification: what an operator said before must not be written over it at the end.
+            self._state.concluded.pop(outcome.step, None)
         return True
 
     # --- the way back ------------------------------------------------------------------------------------------------
@@ -271,7 +292,7 @@ class RetireUser(Doors):
         reason = self._state.opened.reason or reason
         conflict = await self._move(
             "turn_back",
-            lambda: calls.call_ledger(
+            lambda: calls.tell_ledger(
                 Activity.TURN_BACK,
                 TurnBack(
                     retirement_id=self._state.retirement_id,
@@ -341,7 +362,10 @@ class RetireUser(Doors):
     async def _close_case(
         self, outcome: Outcome, *, reason: Reason | None = None, direction: Direction | None = None
     ) -> None:
-        await calls.call_ledger(
+        await self._record_messages()
+        # Past this line only ERRORED can still come out otherwise: by a decision that comes while its task is run again.
+        write = calls.tell_ledger if outcome is Outcome.ERRORED else calls.call_ledger
+        await write(
             Activity.CLOSE_CASE,
             CloseCase(
                 retirement_id=self._state.retirement_id,
@@ -380,7 +404,7 @@ class RetireUser(Doors):
             messages=self._take_messages(),
             cool_off_ends_at=self._state.cool_off_ends_at,
         )
-        record = calls.call_ledger(Activity.RECORD_MESSAGES, argument, Closed, summary="record messages")
+        record = calls.tell_ledger(Activity.RECORD_MESSAGES, argument, Closed, summary="record messages")
         # Shielded: a rescind ends the cool-off that waits here, and must not take its own record with it.
         await asyncio.shield(asyncio.create_task(record))
 

@@ -146,6 +146,18 @@ def status_of(state: RetirementState) -> Status:
     )
 
 
+def retained_outcomes(state: RetirementState, *, now: datetime) -> tuple[StepOutcome, ...]:
+    """What the plan keeps on purpose, dated from the request. No service is asked: that is the point of it."""
+    asked = state.opened.requested_at or now
+    return tuple(
+        StepOutcome(
+            step=step.id, result=StepResult.RETAINED, detail=step.ground, until=asked + step.retained_for, at=now
+        )
+        for step in state.outline.erase
+        if step.retained_for is not None
+    )
+
+
 def result_of(
     state: RetirementState, *, outcome: Outcome, reason: Reason | None = None, code: str | None = None
 ) -> Result:

@@ -1,9 +1,8 @@
-"""Runs a plan's steps as a graph: in parallel where nothing orders them; a failed step stops only what depends on it."""
+"""Runs a plan's steps as a graph: in parallel where nothing orders them; a failure stops only what depends on it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-
-from temporalio.exceptions import is_cancelled_exception
 
 from workflows.messages import StepOutcome, StepOutline
 from workflows.names import StepResult
@@ -14,8 +13,8 @@ async def run_graph(
 ) -> list[StepOutcome]:
     """Run every step after those it names, and return the outcomes of all that were begun, in the plan's order.
 
-    `run_step` returns failures as outcomes. All begun steps are awaited, whatever happens: when cancelled, each is told, each is
-    waited for, and only then the cancellation goes on.
+    `run_step` returns failures as outcomes. All begun steps are awaited, whatever happens: when cancelled, each is
+    told, each is waited for, and only then the cancellation goes on.
     """
     tasks: dict[str, asyncio.Task[StepOutcome | None]] = {}
 
@@ -60,8 +59,6 @@ def in_order(steps: Sequence[StepOutline]) -> list[StepOutline]:
 
 
 async def _ended(task: "asyncio.Task[StepOutcome | None]") -> None:
-    try:
+    """Wait for a step that was told to stop. What it raises meanwhile is no reason to leave the others running."""
+    with contextlib.suppress(asyncio.CancelledError, Exception):
         await task
-    except BaseException as error:
-        if not is_cancelled_exception(error):
-            raise

@@ -48,7 +48,7 @@ async def _without_run(
     from workflows.names import Outcome
 
     case, user_id = subject.case, subject.user_id()
-    if case is None or case.is_live:
+    if case is None:
         raise no_run(subject)
     facts: dict[str, Any] = {
         "message": "rescind",
@@ -60,7 +60,8 @@ async def _without_run(
         "gone": [],
         "cool_off_ends_at": None,
     }
-    if case.is_errored and case.state is not CaseState.PAST_RETURN and user_id is not None:
+    may_go_on = case.is_live or case.is_errored
+    if may_go_on and case.state is not CaseState.PAST_RETURN and user_id is not None:
         start = Start(
             user_id=user_id,
             tenant=case.tenant,
@@ -71,7 +72,7 @@ async def _without_run(
             reason_code=reason_code,
         )
         handle = await start_run(await connect(out), start)
-        line = "rescind: accepted (going_back). It had ended ERRORED; a new run undoes what was frozen."
+        line = "rescind: accepted (going_back). Its run had ended; a new one undoes what was frozen."
         out.result({**facts, "accepted": True, "code": "going_back", "workflow_id": handle.id}, [line])
         return ExitCode.OK
     if case.outcome is Outcome.ABORTED:

@@ -61,7 +61,7 @@ def _resume(
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Resume a retirement that ended ERRORED. It goes on in the direction it was going."""
+    """Resume a retirement that ended ERRORED, or whose run was terminated. It goes on in the direction it was going."""
     skips = _skips_of(skip or [], reasons=reason or [], by=by)
     out = Output(as_json=json)
 
@@ -112,15 +112,10 @@ def _start_of(
     case, user_id = subject.case, subject.user_id()
     if case is None:
         raise not_found(subject)
-    if case.is_live:
+    # One that is live in the ledger may have lost its run (terminated, or gone with its server): Temporal says, at the start.
+    if not (case.is_live or case.is_errored) or user_id is None:
         raise CommandError(
-            f"{case.retirement_id} is not ERRORED, it is under way.",
-            do=f"See `retire status {case.retirement_id}`.",
-            code=ExitCode.ALREADY_RUNNING,
-        )
-    if not case.is_errored or user_id is None:
-        raise CommandError(
-            f"{case.retirement_id} {standing_of(case)}; only an ERRORED one can be resumed.",
+            f"{case.retirement_id} {standing_of(case)}; only one that stopped before its end can be resumed.",
             do=f"See `retire report {case.retirement_id}`.",
             code=ExitCode.REFUSED,
         )

@@ -294,13 +294,6 @@ class TestErase:
             assert (await refused(case.run("author", present=True), kind=TRY_AGAIN)).code == "value_missing"
             assert (await case.run("author", present=True)).result is StepResult.ERASED
 
-    async def test_retained_data_is_dated_and_nothing_is_called(self, tmp_path: Path, forum: HttpService) -> None:
-        async with opened(tmp_path, forum) as case:
-            await case.pass_point()
-            outcome = await case.run("invoices")
-            assert (outcome.result, outcome.until) == (StepResult.RETAINED, START + 30 * DAY)
-            assert forum.received == []
-
 
 class TestTrouble:
     async def test_a_service_that_is_down_is_tried_again_in_one_write(self, tmp_path: Path, forum: HttpService) -> None:
@@ -399,6 +392,18 @@ class TestTrouble:
             told += [record.getMessage() for record in caplog.records if record.name.startswith("retirement")]
         assert len(told) > 16
         assert not [line for line in told if USER in line or "ada@" in line]
+
+    async def test_an_attempt_that_left_no_trace_may_have_touched(self, tmp_path: Path, forum: HttpService) -> None:
+        """Its worker was killed: what comes after is refused, and still nobody can say that nothing is gone."""
+        forum.on("DELETE", f"{AUTHOR}/posts", Reply(status=401), Reply(status=422))
+        async with opened(tmp_path, forum) as case:
+            await case.pass_point()
+            case.attempt = 2
+            await refused(case.run("posts"), kind=STEP_HELD)
+            assert (await case.row("posts")).touched
+            case.attempt = 1
+            await refused(case.run("posts"), kind=STEP_FAILED)
+            assert (await case.row("posts")).touched
 
     async def test_a_held_step_costs_no_patience(self, tmp_path: Path, forum: HttpService) -> None:
         forum.otherwise(Reply(status=401))

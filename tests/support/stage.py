@@ -3,34 +3,41 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker, WorkflowRunner
 
 from activities.actions.http import HttpAction
 from ledger.keys import Keys
 from ledger.ledger import Ledger
+from ledger.rows import Case
 from plans.loading import Plans
 from sandbox.client import Person
 from sandbox.launch import Sandbox
 from tests.support.plans import a_plan
 from tests.support.waiting import eventually
 from worker.converter import DATA_CONVERTER
-from worker.runtime import build_workers
+from worker.runtime import WORKFLOW_RUNNER, build_workers
 from worker.settings import Settings
 from workflows import names
-from workflows.messages import Answer, Result, Status
+from workflows.messages import Answer, Hold, Result, Status
 from workflows.names import Phase
 
 #: A blocked workflow task hangs instead of failing: no test waits for longer than this.
 LONGEST_WAIT = 60.0
+#: Those that refer to another table first.
+_VAULT_TABLES = ("vault_holders", "vault_fields", "vault")
 
 
 @contextlib.asynccontextmanager
@@ -54,9 +61,37 @@ async def register_search_attributes(client: Client) -> None:
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace=client.namespace,
-            search_attributes={a.name: a.indexed_value_type for a in names.SEARCH_ATTRIBUTES},
+            search_attributes={
+                a.name: IndexedValueType.ValueType(a.indexed_value_type) for a in names.SEARCH_ATTRIBUTES
+            },
         )
     )
+
+
+class Crew:
+    """A stage's worker, which may be away for a while."""
+
+    def __init__(self, hire: Callable[[], tuple[Worker, Worker]]) -> None:
+        self._hire = hire
+        self._at_work = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Begin to work."""
+        for worker in self._hire():
+            await self._at_work.enter_async_context(worker)
+
+    async def stop(self) -> None:
+        """Stop working; what is in hand is finished first."""
+        await self._at_work.aclose()
+
+    @contextlib.asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """No worker runs within this block."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            await self.start()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +103,48 @@ class Stage:
     sandbox: Sandbox
     ledger: Ledger
     settings: Settings
+    crew: Crew
 
     def plan(self, name: str, change: Any = None) -> str:
         """Add a plan made from the sandbox's."""
         return a_plan(self.settings.plans_dir, name, change)
 
+    async def case_of(self, person: Person | str, *, tenant: str | None = None) -> Case:
+        """The person's latest case in the ledger."""
+        case = await self.ledger.find(user_id=_id_of(person), tenant=tenant)
+        assert case is not None, "the ledger has no case of this person"
+        return case
+
+    def vault_rows(self, retirement_id: str) -> int:
+        """How many rows of the vault are kept for a case: its key, its fields, its holders."""
+        with self._ledger_file() as database:
+            counts = [
+                database.execute(f"select count(*) from {table} where retirement_id = ?", (retirement_id,)).fetchone()
+                for table in _VAULT_TABLES
+            ]
+        return sum(int(count) for (count,) in counts)
+
+    def lose_vault(self, retirement_id: str) -> None:
+        """The vault entry of a case is lost, as with an old backup."""
+        with self._ledger_file() as database:
+            for table in _VAULT_TABLES:
+                database.execute(f"delete from {table} where retirement_id = ?", (retirement_id,))
+
+    @contextlib.contextmanager
+    def _ledger_file(self) -> Iterator[sqlite3.Connection]:
+        """The ledger's own file, not through the ledger."""
+        path = self.settings.database_url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as database:
+            yield database
+
     async def start(self, person: Person | str, *, running_clock: bool = False, **fields: Any) -> "Retirement":
         """Start a retirement. With `running_clock` its time does not skip until `Retirement.skip`."""
-        user_id = person.user_id if isinstance(person, Person) else person
+        user_id = _id_of(person)
         request = {"user_id": user_id, **fields}
         id = names.workflow_id(user_id=user_id, tenant=fields.get("tenant"))
-        paused = self.server.with_time_skipping_disabled() if self.server and running_clock else contextlib.nullcontext()
+        paused = (
+            self.server.with_time_skipping_disabled() if self.server and running_clock else contextlib.nullcontext()
+        )
         with paused:
             handle = await self.client.start_workflow(names.WORKFLOW_TYPE, request, id=id, task_queue=names.QUEUE)
         return Retirement(stage=self, handle=handle)
@@ -127,6 +193,34 @@ class Retirement:
 
         return await eventually(look, within=LONGEST_WAIT)
 
+    async def holds(self, step: str) -> Hold:
+        """Wait until a step is held."""
+
+        async def look() -> Hold:
+            status = await self.status()
+            held = [hold for hold in status.held if hold.step == step]
+            assert held, status
+            return held[0]
+
+        return await eventually(look, within=LONGEST_WAIT)
+
+    async def attribute(self, key: SearchAttributeKey[Any]) -> Any:
+        """A search attribute of this run, or None."""
+        return (await self.handle.describe()).typed_search_attributes.get(key)
+
+    async def timers(self) -> list[tuple[str, datetime]]:
+        """The timers that fired: the summary of each and the instant, in order."""
+        summaries: dict[str, str] = {}
+        fired: list[tuple[str, datetime]] = []
+        async for event in self.handle.fetch_history_events():
+            if event.HasField("timer_started_event_attributes"):
+                [summary] = await self.stage.client.data_converter.decode([event.user_metadata.summary], [str])
+                summaries[event.timer_started_event_attributes.timer_id] = summary
+            elif event.HasField("timer_fired_event_attributes"):
+                at = event.event_time.ToDatetime(tzinfo=UTC)
+                fired.append((summaries[event.timer_fired_event_attributes.timer_id], at))
+        return fired
+
     async def ask(self, update: str, **fields: Any) -> Answer:
         """Send a message as an update and return its answer."""
         async with asyncio.timeout(LONGEST_WAIT):
@@ -147,6 +241,10 @@ class Retirement:
         return await self.stage.server.get_current_time(self.handle)
 
 
+def _id_of(person: Person | str) -> str:
+    return person.user_id if isinstance(person, Person) else person
+
+
 @contextlib.asynccontextmanager
 async def staged(
     *,
@@ -155,6 +253,7 @@ async def staged(
     folder: Path,
     server: WorkflowEnvironment | None = None,
     overrides: Mapping[str, Any] | None = None,
+    workflow_runner: WorkflowRunner = WORKFLOW_RUNNER,
 ) -> AsyncIterator[Stage]:
     """A ledger, the plans and a worker in this process, until the block ends."""
     keys_file = folder / "keys.json"
@@ -173,12 +272,21 @@ async def staged(
     ledger = Ledger(url=settings.database_url, keys=keys)
     await ledger.set_up()
     http = HttpAction(version="test")
-    records, calls = build_workers(
-        client=client, settings=settings, ledger=ledger, plans=Plans(settings.plans_dir, settings.plan), http=http
+    plans = Plans(settings.plans_dir, settings.plan)
+    crew = Crew(
+        lambda: build_workers(
+            client=client,
+            settings=settings,
+            ledger=ledger,
+            plans=plans,
+            http=http,
+            workflow_runner=workflow_runner,
+        )
     )
     try:
-        async with records, calls:
-            yield Stage(client=client, server=server, sandbox=sandbox, ledger=ledger, settings=settings)
+        await crew.start()
+        yield Stage(client=client, server=server, sandbox=sandbox, ledger=ledger, settings=settings, crew=crew)
     finally:
+        await crew.stop()
         await http.close()
         ledger.close()

@@ -4,14 +4,22 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 _INTERVAL = 0.05
 
 
-async def eventually(assertion: Callable[[], T | Awaitable[T]], *, within: float = 30) -> T:
+@overload
+async def eventually(assertion: Callable[[], Awaitable[T]], *, within: float = 30) -> T: ...
+
+
+@overload
+async def eventually(assertion: Callable[[], T], *, within: float = 30) -> T: ...
+
+
+async def eventually(assertion: Callable[[], Any], *, within: float = 30) -> Any:
     """Try an assertion until it holds and return its value; at the deadline raise its last failure.
 
     Only an AssertionError is tried again: anything else is a mistake in the test.

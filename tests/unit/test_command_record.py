@@ -395,19 +395,17 @@ def test_what_is_rescinded_already_needs_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("outcome", "arguments", "code", "error"),
     [
-        (None, (), ExitCode.ALREADY_RUNNING, "is not ERRORED, it is under way."),
-        (Outcome.COMPLETE, (), ExitCode.REFUSED, "only an ERRORED one can be resumed."),
+        (Outcome.COMPLETE, (), ExitCode.REFUSED, "only one that stopped before its end can be resumed."),
         (Outcome.ERRORED, ("--abort",), ExitCode.REFUSED, "can't go back: profile took effect, or may have."),
     ],
 )
 def test_what_can_t_be_resumed_is_refused_with_why(
-    folder: Path, outcome: Outcome | None, arguments: tuple[str, ...], code: ExitCode, error: str
+    folder: Path, outcome: Outcome, arguments: tuple[str, ...], code: ExitCode, error: str
 ) -> None:
     case = a_case(folder)
     erased = StepOutcome(step="profile", result=StepResult.ERASED, at=_NOW)
     in_ledger(folder, lambda ledger: ledger.record_outcomes(case.retirement_id, [erased]))
-    if outcome is not None:
-        close(folder, case, outcome)
+    close(folder, case, outcome)
     result = retire("resume", case.retirement_id, *arguments)
     assert result.exit_code == code
     assert error in result.stderr

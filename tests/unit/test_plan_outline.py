@@ -97,10 +97,10 @@ def test_a_plan_stored_by_a_newer_release_is_not_guessed_at() -> None:
 def test_the_outline_says_what_the_workflow_branches_on() -> None:
     outline = outline_of(a_plan(), digest="d", cool_off=None)
     assert [(step.id, step.after, step.has_undo) for step in outline.freeze] == [("lock", (), True)]
-    assert [(step.id, step.after, step.has_probe, step.has_call) for step in outline.erase] == [
-        ("profile", ("forum",), True, True),
-        ("forum", (), True, True),
-        ("invoices", (), False, False),
+    assert [(step.id, step.after, step.has_probe, step.retained_for, step.ground) for step in outline.erase] == [
+        ("profile", ("forum",), True, None, None),
+        ("forum", (), True, None, None),
+        ("invoices", (), False, timedelta(days=3650), "tax law"),
     ]
     assert (outline.plan, outline.digest, outline.expedite_allowed) == ("acme", "d", True)
     assert (outline.cool_off, outline.longest_cool_off) == (timedelta(days=14), timedelta(days=21))

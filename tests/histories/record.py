@@ -1,0 +1,398 @@
+"""Records one history of every kind of retirement, to be replayed by every later version of the workflow.
+
+python -m tests.histories.record            # a folder named by the project's version; never over one that is there
+python -m tests.histories.record --again    # over one that no release has carried out into the world yet
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.common import RawValue
+from temporalio.converter import DataConverter
+
+from sandbox.faults import FaultKind
+from sandbox.launch import Sandbox
+from tests.support.plans import with_patience
+from tests.support.stage import LONGEST_WAIT, Retirement, Stage, staged, time_skipping_server
+from tests.support.waiting import eventually
+from workflows import names
+from workflows.names import Phase
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parent
+
+Handle = WorkflowHandle[Any, Any]
+Scenario = Callable[[Stage], Awaitable[Handle]]
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(play: Scenario) -> Scenario:
+    """What is recorded under the function's name."""
+    SCENARIOS[play.__name__] = play
+    return play
+
+
+# --- ended ---------------------------------------------------------------------------------------------------------------
+
+
+@scenario
+async def complete(stage: Stage) -> Handle:
+    """Two weeks of cool-off, with reminders."""
+    return await _ended(await stage.start(stage.sandbox.add_person()))
+
+
+@scenario
+async def complete_at_once(stage: Stage) -> Handle:
+    return await _ended(await stage.start(stage.sandbox.add_person(), cool_off="0s", tenant="acme"))
+
+
+@scenario
+async def complete_after_lost_answers(stage: Stage) -> Handle:
+    """Calls that were tried again, in both phases."""
+    ada = stage.sandbox.add_person()
+    stage.sandbox.accounts.misbehave(FaultKind.LOST_ANSWER, user=ada, method="POST")
+    stage.sandbox.newsletter.misbehave(FaultKind.STATUS, status=503, user=ada, times=2)
+    return await _ended(await stage.start(ada))
+
+
+@scenario
+async def absent_everywhere_but_in_accounts(stage: Stage) -> Handle:
+    return await _ended(await stage.start(stage.sandbox.add_person(at=("accounts",))))
+
+
+@scenario
+async def extended_then_expedited(stage: Stage) -> Handle:
+    run = await _cooling_off(stage)
+    await run.ask(names.EXTEND, by_duration="3d", by="support-7")
+    await run.ask(names.EXTEND, by_duration="90d", by="support-7")
+    await run.handle.signal(names.EXPEDITE, {"by": "support-7"})
+    return await _ended(run)
+
+
+@scenario
+async def rescinded_in_cool_off(stage: Stage) -> Handle:
+    run = await _cooling_off(stage)
+    await run.ask(names.RESCIND, by="support-7", reason_code="changed_mind")
+    return await _ended(run)
+
+
+@scenario
+async def rescinded_by_signal(stage: Stage) -> Handle:
+    run = await _cooling_off(stage)
+    await run.handle.signal(names.RESCIND)
+    return await _ended(run)
+
+
+@scenario
+async def rescinded_while_a_freeze_is_retried(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    mute = f"/authors/{ada.user_id}/mutes"
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=503, user=ada, method="PUT", path_prefix=mute, times=3)
+    run = await stage.start(ada)
+    await _asked(stage, ada.user_id, "PUT")
+    await run.ask(names.RESCIND)
+    return await _ended(run)
+
+
+@scenario
+async def rescind_refused_past_the_point(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=503, user=ada, method="DELETE", times=2)
+    run = await stage.start(ada, cool_off="0s")
+    await _asked(stage, ada.user_id, "DELETE")
+    await run.ask(names.RESCIND)
+    await run.handle.cancel()
+    return await _ended(run)
+
+
+@scenario
+async def cancelled_in_cool_off(stage: Stage) -> Handle:
+    run = await _cooling_off(stage)
+    await run.handle.cancel()
+    return await _ended(run)
+
+
+@scenario
+async def messages_of_no_known_shape(stage: Stage) -> Handle:
+    run = await _cooling_off(stage)
+    unreadable = RawValue(DataConverter.default.payload_converter.to_payload("x"))
+    unreadable.payload.data = b"\xff{"
+    for message in (names.EXTEND, names.EXPEDITE, names.DECIDE):
+        shapes: tuple[list[Any], ...] = ([], [None], ["text"], [7], [["a", "list"]], [{}, {}], [unreadable])
+        for words in shapes:
+            if message != names.EXPEDITE:
+                await run.handle.signal(message, args=words)
+    await run.handle.signal(names.RESCIND, args=["text", 7])
+    return await _ended(run)
+
+
+@scenario
+async def no_such_subject(stage: Stage) -> Handle:
+    return await _ended(await stage.start("u-nobody"))
+
+
+@scenario
+async def lookup_failed(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=422, user=ada)
+    return await _ended(await stage.start(ada))
+
+
+@scenario
+async def recheck_found_nobody(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    run = await stage.start(ada, running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=404, user=ada, method="GET", times=None)
+    await run.skip()
+    return await _ended(run)
+
+
+@scenario
+async def freeze_failed(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=422, user=ada, method="PUT")
+    return await _ended(await stage.start(ada))
+
+
+@scenario
+async def already_complete(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    await _ended(await stage.start(ada, cool_off="0s"))
+    return await _ended(await stage.start(ada, cool_off="0s"))
+
+
+@scenario
+async def bad_request(stage: Stage) -> Handle:
+    return await _ended(await stage.start("u-bad", cool_of="1d"))
+
+
+@scenario
+async def errored_forward(stage: Stage) -> Handle:
+    return await _ended(await _errored(stage))
+
+
+@scenario
+async def resumed_with_a_skip(stage: Stage) -> Handle:
+    errored = await _errored(stage)
+    progress = await errored.errored()
+    skip = {"step": "forum", "by": "ops-3", "reason_code": "closed"}
+    user_id = errored.handle.id.removeprefix(names.WORKFLOW_ID_PREFIX)
+    return await _ended(await stage.start(user_id, resume=progress.retirement_id, skip=[skip]))
+
+
+@scenario
+async def errored_out_of_patience(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.LIE, user=ada, method="DELETE", times=None)
+    return await _ended(await stage.start(ada, cool_off="0s", plan=stage.plan("impatient", with_patience("2s"))))
+
+
+@scenario
+async def errored_on_the_way_back(stage: Stage) -> Handle:
+    return await _ended(await _errored_back(stage))
+
+
+@scenario
+async def resumed_on_the_way_back(stage: Stage) -> Handle:
+    errored = await _errored_back(stage)
+    progress = await errored.errored()
+    user_id = errored.handle.id.removeprefix(names.WORKFLOW_ID_PREFIX)
+    return await _ended(await stage.start(user_id, resume=progress.retirement_id))
+
+
+@scenario
+async def held_and_healed(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=401, user=ada, method="DELETE")
+    return await _ended(await stage.start(ada, cool_off="0s"))
+
+
+@scenario
+async def held_and_skipped(stage: Stage) -> Handle:
+    run = await _held(stage)
+    await run.ask(names.DECIDE, step="forum", decision="skip", by="ops-3", reason_code="closed")
+    return await _ended(run)
+
+
+@scenario
+async def held_and_closed(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=401, user=ada, method="PUT", times=None)
+    run = await stage.start(ada, running_clock=True)
+    await run.holds("mute")
+    await run.ask(names.DECIDE, step="mute", decision="close", by="ops-3")
+    return await _ended(run)
+
+
+@scenario
+async def told_later(stage: Stage) -> Handle:
+    """The run of the last mail, which could not be sent at once."""
+    ada = stage.sandbox.add_person()
+    stage.sandbox.mailbox.misbehave(FaultKind.STATUS, status=451, user=ada.email, times=2)
+    result = await (await stage.start(ada, cool_off="0s")).result()
+    delivery = stage.client.get_workflow_handle(f"mail-{result.retirement_id}-complete")
+    async with asyncio.timeout(LONGEST_WAIT):
+        await delivery.result()
+    return delivery
+
+
+# --- still open ----------------------------------------------------------------------------------------------------------
+
+
+@scenario
+async def open_in_cool_off(stage: Stage) -> Handle:
+    run = await _cooling_off(stage)
+    await run.ask(names.EXTEND, by_duration="1d")
+    return run.handle
+
+
+@scenario
+async def open_while_held(stage: Stage) -> Handle:
+    return (await _held(stage)).handle
+
+
+@scenario
+async def open_while_erasing(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=503, user=ada, method="DELETE", times=None)
+    run = await stage.start(ada, cool_off="0s", running_clock=True)
+    await _asked(stage, ada.user_id, "DELETE")
+    await run.reaches(Phase.ERASE)
+    return run.handle
+
+
+@scenario
+async def open_on_the_way_back(stage: Stage) -> Handle:
+    ada = stage.sandbox.add_person()
+    unlock = f"/users/{ada.user_id}/unlock"
+    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=503, path_prefix=unlock, times=None)
+    run = await stage.start(ada, running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    await run.ask(names.RESCIND)
+    await run.reaches(Phase.GOING_BACK)
+    return run.handle
+
+
+# --- on the way there ----------------------------------------------------------------------------------------------------
+
+
+async def _ended(run: Retirement) -> Handle:
+    with contextlib.suppress(Exception):  # an end as Failed is one, too
+        async with asyncio.timeout(LONGEST_WAIT):
+            await run.handle.result()
+    assert not await run.is_running()
+    return run.handle
+
+
+async def _cooling_off(stage: Stage) -> Retirement:
+    run = await stage.start(stage.sandbox.add_person(), running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    return run
+
+
+async def _asked(stage: Stage, user_id: str, method: str) -> None:
+    async def look() -> None:
+        asked = await asyncio.to_thread(stage.sandbox.forum.requests, user_id)
+        assert [request for request in asked if request.method == method]
+
+    await eventually(look, within=LONGEST_WAIT)
+
+
+async def _errored(stage: Stage) -> Retirement:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=422, user=ada, method="DELETE")
+    run = await stage.start(ada, cool_off="0s")
+    await run.errored()
+    return run
+
+
+async def _errored_back(stage: Stage) -> Retirement:
+    ada = stage.sandbox.add_person()
+    unlock = f"/users/{ada.user_id}/unlock"
+    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=422, path_prefix=unlock)
+    run = await stage.start(ada, running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    await run.ask(names.RESCIND)
+    await run.errored()
+    return run
+
+
+async def _held(stage: Stage) -> Retirement:
+    ada = stage.sandbox.add_person()
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=401, user=ada, method="DELETE", times=None)
+    run = await stage.start(ada, cool_off="0s", running_clock=True)
+    await run.holds("forum")
+    return run
+
+
+# --- writing -------------------------------------------------------------------------------------------------------------
+
+
+def scrubbed(history: str) -> dict[str, Any]:
+    """A history without what tells where it was recorded."""
+    scrubbed: dict[str, Any] = _scrubbed(json.loads(history))
+    return scrubbed
+
+
+def _scrubbed(part: Any, name: str = "") -> Any:
+    if isinstance(part, dict):
+        return {name: _scrubbed(value, name) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_scrubbed(value, name) for value in part]
+    # A worker and its own queue are called process@host; places in files are told in failures only, and payloads left alone.
+    if name == "identity" or (isinstance(part, str) and re.fullmatch(r"\d+@.+", part)):
+        return "scrubbed"
+    if name in ("message", "stackTrace"):
+        return str(part).replace(str(ROOT), "").replace(sys.prefix, "")
+    return part
+
+
+async def record(folder: Path) -> None:
+    """Play every scenario and write its history into the folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        async with time_skipping_server() as server, Sandbox(folder=Path(scratch) / "sandbox") as sandbox:
+            os.environ.update(sandbox.environment)
+            async with staged(client=server.client, server=server, sandbox=sandbox, folder=Path(scratch)) as stage:
+                for name, play in SCENARIOS.items():
+                    handle = await play(stage)
+                    history = await handle.fetch_history()
+                    text = json.dumps(scrubbed(history.to_json()), indent=1)
+                    (folder / f"{name}.json").write_text(text + "\n")
+                    print(f"{name}: {len(history.events)} events")
+                    if name.startswith("open_"):
+                        await handle.terminate()
+
+
+def main() -> None:
+    """Record into the folder of this version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    folder = FOLDER / version
+    if folder.exists() and "--again" not in sys.argv[1:]:
+        raise SystemExit(
+            f"{folder} is there. Raise the version in pyproject.toml; or, as long as no release carries these, add --again"
+        )
+    logging.disable(logging.WARNING)  # the services are told to misbehave, and each time is logged
+    os.environ.setdefault("TEMPORAL_CLI", shutil.which("temporal") or "temporal")
+    with tempfile.TemporaryDirectory(dir=FOLDER) as fresh:
+        asyncio.run(record(Path(fresh)))
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(fresh).rename(folder)
+        Path(fresh).mkdir()  # for the clean-up to find
+
+
+if __name__ == "__main__":
+    main()

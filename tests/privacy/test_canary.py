@@ -1,0 +1,209 @@
+"""No trace of the person is anywhere but at the services: not in Temporal, logs, metrics, the ledger, what commands print.
+
+Each search is first seen to find something: a value put into the same place on purpose, in the same run.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, ListWorkflowExecutionsRequest
+
+from tests.privacy.places import KEPT, TOLD, Grounds, grounds
+from tests.privacy.planted import planted, planting
+from tests.privacy.retirements import ENDS, Play
+from tests.support.leaks import all_of, content_of, forms_of, traces_of
+from tests.support.waiting import eventually
+
+#: All is played once, before the first test.
+pytestmark = pytest.mark.timeout(300)
+
+#: Wherever something of a retirement is kept or told, and what was put there on purpose.
+PLACES = {
+    "histories": ("input", "result", "header", "memo", "summary", "details", "attribute", "signal", "failure"),
+    "visibility": ("memo", "attribute", "summary", "details", "heartbeat", "activity", "workflow-id", "queue"),
+    "answers of status": ("query",),
+    "Temporal's database": (
+        "input", "result", "header", "memo", "summary", "details", "attribute", "signal", "failure", "heartbeat",
+        "activity", "workflow-id", "queue",
+    ),
+    "Temporal's log": ("workflow-id",),
+    "Temporal's metrics": ("queue",),
+    "worker log": ("namespace",),
+    "worker metrics": ("namespace",),
+    "worker health": ("namespace",),
+    "ledger, cases open": ("wal", "deleted"),
+    "ledger, at the end": ("wal", "deleted"),
+    "commands": ("argument",),
+}  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """What every place held in the end. `words`: the same without what senders wrote into their own messages."""
+
+    play: Play
+    everything: dict[str, bytes] = field(default_factory=dict)
+    words_aside: dict[str, bytes] = field(default_factory=dict)
+
+    def keep(self, place: str, content: bytes, *, words_aside: bytes | None = None) -> None:
+        """Add to what a place holds."""
+        self.everything[place] = self.everything.get(place, b"") + content
+        aside = content if words_aside is None else words_aside
+        self.words_aside[place] = self.words_aside.get(place, b"") + aside
+
+
+@pytest.fixture(scope="module")
+async def evidence(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evidence]:
+    """Play everything once, and collect."""
+    async with grounds(tmp_path_factory.mktemp("canary")) as place:
+        evidence = Evidence(play=Play(place))
+        await _play(place, evidence)
+        yield evidence
+
+
+async def _play(place: Grounds, evidence: Evidence) -> None:
+    play = evidence.play
+    async with planting(place.address) as plant:
+        place.spawn_worker()
+        await place.polling()
+        await play.act_one()
+        await play.commands()
+        await _keep_what_is_served(place, evidence)
+        await _keep_visibility(place, evidence)
+        evidence.keep("answers of status", b"\n".join(play.statuses) + str(await plant.query("ask")).encode())
+        killed = await play.killed()
+        worker = place.spawn_worker("tests.privacy.faulty_worker")
+        await place.polling()
+        await play.act_two(killed)
+        _keep_ledger(place, evidence, "ledger, cases open")
+        _keep_database(place, evidence)
+        await _keep_what_is_served(place, evidence)
+        await place.stop_worker(worker)
+    await _plant_in_worker(place, evidence)
+    await place.retire("status", planted("argument"))
+    await _keep_visibility(place, evidence)
+    await _keep_histories(place, evidence)
+    _keep_ledger(place, evidence, "ledger, at the end")
+    evidence.keep("worker log", content_of(place.folder, "worker.log"))
+    evidence.keep("Temporal's log", content_of(place.folder, "server.log"))
+    _keep_database(place, evidence)
+    evidence.keep("commands", b"\n".join(place.printed))
+
+
+async def _keep_what_is_served(place: Grounds, evidence: Evidence) -> None:
+    evidence.keep("worker metrics", await place.read(f"http://{place.metrics}/metrics"))
+    evidence.keep("worker health", await place.read(f"http://{place.health}/healthz"))
+    evidence.keep("Temporal's metrics", await place.read(place.server_metrics))
+
+
+async def _plant_in_worker(place: Grounds, evidence: Evidence) -> None:
+    """What a worker tells of a namespace that isn't there goes the same ways as all it tells."""
+    worker = place.spawn_worker(TEMPORAL_NAMESPACE=planted("namespace"))
+
+    async def told() -> None:
+        health = await place.read(f"http://{place.health}/healthz")
+        assert traces_of([planted("namespace")], health)
+        evidence.keep("worker health", health)
+
+    await eventually(told)
+    evidence.keep("worker metrics", await place.read(f"http://{place.metrics}/metrics"))
+    await place.stop_worker(worker)
+
+
+async def _keep_visibility(place: Grounds, evidence: Evidence) -> None:
+    """What lists and describes answer, with memos, summaries, details, search attributes and calls that are pending."""
+    client, service = place.client, place.client.workflow_service
+    listed = await service.list_workflow_executions(
+        ListWorkflowExecutionsRequest(namespace=client.namespace, page_size=1000)
+    )
+    evidence.keep("visibility", listed.SerializeToString())
+    for run in listed.executions:
+        described = await service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(
+                namespace=client.namespace,
+                execution=WorkflowExecution(workflow_id=run.execution.workflow_id, run_id=run.execution.run_id),
+            )
+        )
+        evidence.keep("visibility", described.SerializeToString())
+
+
+async def _keep_histories(place: Grounds, evidence: Evidence) -> None:
+    async for run in place.client.list_workflows():
+        history = await place.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        evidence.keep("histories", all_of(history), words_aside=all_of(history, without_words=True))
+
+
+def _keep_database(place: Grounds, evidence: Evidence) -> None:
+    """The server's file with its write-ahead log. Nothing in it can be told apart from what senders wrote."""
+    evidence.keep("Temporal's database", content_of(place.folder / "temporal", "*"), words_aside=b"")
+
+
+def _keep_ledger(place: Grounds, evidence: Evidence, name: str) -> None:
+    """The ledger's files as they are; beside them a copy, in which a row is written and another one deleted."""
+    ledger = place.folder / "ledger"
+    copy = place.folder / f"copy for {name}"
+    copy.mkdir()
+    for path in ledger.iterdir():
+        evidence.keep(name, path.read_bytes())
+        (copy / path.name).write_bytes(path.read_bytes())
+    with contextlib.closing(sqlite3.connect(copy / "ledger.db", isolation_level=None)) as database:
+        database.execute("pragma secure_delete = off")
+        database.execute("insert into meta values ('deleted', ?)", (planted("deleted"),))
+        database.execute("delete from meta where name = 'deleted'")
+        database.execute("pragma wal_checkpoint(truncate)")
+        database.execute("insert into meta values ('wal', ?)", (planted("wal"),))
+        evidence.keep(name, content_of(copy, "*"))
+
+
+async def test_every_retirement_ended_as_meant(evidence: Evidence) -> None:
+    assert evidence.play.ended == ENDS
+
+
+def test_the_person_was_there_to_be_leaked(evidence: Evidence) -> None:
+    """The mails say the name and the careless services and the mistakes said it all."""
+    place = evidence.play.grounds
+    mails = [mail for mail in place.mailbox.deliveries if KEPT.domain in mail.recipients[0]]
+    assert len(mails) > 12
+    assert any(KEPT.name in mail.text for mail in mails)
+    assert len(place.mailbox.refused) >= 2
+    assert b"Careless" in evidence.everything["worker log"]
+    for service in (place.sandbox.accounts, place.sandbox.forum, place.sandbox.newsletter):
+        faults = service.faults()
+        assert faults and all(fault.hits for fault in faults), service.url
+
+
+@pytest.mark.parametrize(("place", "put"), [(place, put) for place, all in PLACES.items() for put in all])
+def test_what_was_planted_is_found(evidence: Evidence, place: str, put: str) -> None:
+    assert traces_of([planted(put)], evidence.everything[place])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_the_services_keep_is_found(evidence: Evidence, place: str) -> None:
+    assert evidence.everything[place]
+    assert traces_of(KEPT.fragments, evidence.everything[place]) == set()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_written_into_messages_goes_any_further(evidence: Evidence, place: str) -> None:
+    if place == "Temporal's database":
+        assert traces_of(TOLD.fragments, evidence.everything[place]), "the messages themselves are kept there"
+    assert traces_of(TOLD.fragments, evidence.words_aside[place]) == set()
+
+
+def test_the_words_of_senders_are_in_their_messages(evidence: Evidence) -> None:
+    """What is left out above is what they wrote."""
+    found = traces_of(TOLD.fragments, evidence.everything["histories"])
+    assert {trace.partition(":")[0] for trace in found} == set(TOLD.fragments)
+
+
+@pytest.mark.parametrize("form", forms_of("x"))
+@pytest.mark.parametrize("fragment", [*KEPT.fragments, "Zo\u00eb <zoe+a@b.example>"])
+def test_each_form_is_found(fragment: str, form: str) -> None:
+    needle = forms_of(fragment)[form]
+    around = b"\x00\x17Zm9v" + needle + b"YmFy\xff"
+    assert any(trace.startswith(f"{fragment}: ") for trace in traces_of([fragment], around))
+    assert traces_of([fragment], around.replace(needle, needle[:-2])) == set()
