@@ -82,9 +82,7 @@ class Check:
             return Found(values=None, trouble=Permanent(code=error.code), detail=detail)
         detail = self.action.describe(call, answer)
         absent = tuple(sorted(ROUTE_UNKNOWN))
-        rules = Rules(
-            method=lookup.request.method, absent=absent, succeeded_before=self.worked.has(call.service)
-        )
+        rules = Rules(method=lookup.request.method, absent=absent, succeeded_before=self.worked.has(call.service))
         match meaning_of(answer, rules):
             case NotKnown():
                 return await self._unknown(call, detail=detail)
@@ -124,12 +122,8 @@ class Check:
                 # A probe that can't answer now could not prove the erasure either.
                 service = step.service or ""
                 return await self._give_way(found.verdict, step=id, service=service, detail=found.detail)
-        present = tuple(
-            id for id, found in zip(asked, seen, strict=True) if isinstance(found.verdict, StillThere)
-        )
-        await self.ledger.store_subject(
-            retirement_id=self.begun.ref.retirement_id, values=values, present=present
-        )
+        present = tuple(id for id, found in zip(asked, seen, strict=True) if isinstance(found.verdict, StillThere))
+        await self.ledger.store_subject(retirement_id=self.begun.ref.retirement_id, values=values, present=present)
         return CheckedSubject(present=present)
 
     async def _ask(self, id: str, step: Step, values: dict[str, Any]) -> Seen:
@@ -142,9 +136,7 @@ class Check:
         except RenderingError as error:
             return Seen(verdict=Permanent(code=error.code), detail=detail)
 
-    async def _give_way(
-        self, trouble: Trouble, *, step: str | None, service: str, detail: str
-    ) -> CheckedSubject:
+    async def _give_way(self, trouble: Trouble, *, step: str | None, service: str, detail: str) -> CheckedSubject:
         trouble = await settled(
             self.ledger, trouble=trouble, retirement_id=self.begun.ref.retirement_id, service=service
         )

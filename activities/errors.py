@@ -1,9 +1,9 @@
 """The three ways an activity says that it did not succeed. Built here, never forwarded from what went wrong.
 
-    ApplicationError
-    ├── TryAgain     the cause may pass: asked again after a wait of our choosing
-    ├── StepFailed   out of patience, or asking again can't help: only a resume runs the step again
-    └── StepHeld     a cause that a person has to remove; the run waits, visibly
+ApplicationError
+├── TryAgain     the cause may pass: asked again after a wait of our choosing
+├── StepFailed   out of patience, or asking again can't help: only a resume runs the step again
+└── StepHeld     a cause that a person has to remove; the run waits, visibly
 """
 
 from datetime import timedelta

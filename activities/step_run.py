@@ -297,9 +297,7 @@ class StepRun:
         return outcome
 
     async def _keep_saved(self) -> None:
-        await self.ledger.save_values(
-            retirement_id=self.begun.ref.retirement_id, step=self.step_id, saved=self.saved
-        )
+        await self.ledger.save_values(retirement_id=self.begun.ref.retirement_id, step=self.step_id, saved=self.saved)
 
 
 def _route(step: Step) -> str:

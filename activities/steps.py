@@ -123,9 +123,7 @@ class StepActivities:
                 raise _conflict(run.step, begun)
             if step.undo is None or step.service is None:
                 raise step_failed(failure=Failure(code="nothing_to_undo_with", step=run.step))
-            begun.need_vault(
-                step=run.step, names=names_in(step.undo.request) | names_in_expression(step.undo.when)
-            )
+            begun.need_vault(step=run.step, names=names_in(step.undo.request) | names_in_expression(step.undo.when))
             work = Undoing(
                 action=self._action,
                 ledger=self._ledger,
@@ -162,9 +160,7 @@ class StepActivities:
         return begun.row.outcome if begun.row is not None and begun.row.has_ended else None
 
     @asynccontextmanager
-    async def _guarded(
-        self, ref: CaseRef, *, step: str, action: StepAction = StepAction.DO
-    ) -> AsyncIterator[None]:
+    async def _guarded(self, ref: CaseRef, *, step: str, action: StepAction = StepAction.DO) -> AsyncIterator[None]:
         """Turn whatever else can go wrong into one of our three errors; none of it is forwarded."""
         try:
             yield
@@ -187,9 +183,7 @@ class StepActivities:
             raise step_failed(failure=Failure(code="unknown_case", step=step)) from None
         except LedgerUnavailable:
             # Nothing can be recorded, so no patience is used; the attempt's number stands in for the count.
-            tries = Tries(
-                first_failed_at=now(), failures=activity.info().attempt, patience=_PATIENCE_WITH_OURSELVES
-            )
+            tries = Tries(first_failed_at=now(), failures=activity.info().attempt, patience=_PATIENCE_WITH_OURSELVES)
             after = tries.wait(now=now(), chance=random.random())  # noqa: S311 - spreads load, guards nothing
             raise try_again(failure=Failure(code="ledger_unavailable", step=step), after=after) from None
         except Exception as error:
@@ -207,12 +201,13 @@ class StepActivities:
         failure = Failure(code="internal_error", step=step, detail=type(error).__name__)
         plan = self._opening.known_plan(ref.plan_digest)
         known = plan.steps.get(step) if plan is not None else None
+        lookup = plan.subject.lookup.patience if plan is not None else _PATIENCE_WITH_OURSELVES
         trying = Trying(
             retirement_id=ref.retirement_id,
             step=step,
             action=action,
             service=known.service if known is not None else None,
-            patience=known.patience if known is not None else _PATIENCE_WITH_OURSELVES,
+            patience=known.patience if known is not None else lookup,
         )
         try:
             if known is not None:

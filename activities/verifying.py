@@ -46,9 +46,7 @@ class Verification:
         asked = {id: step for id in self.steps if (step := self._to_ask(id, rows.get(id))) is not None}
         for step in asked.values():
             self.begun.need_vault(step=next(iter(asked)), names=names_of_probe(step.probe))
-        seen = dict(
-            zip(asked, await asyncio.gather(*(self._ask(id, step) for id, step in asked.items())), strict=True)
-        )
+        seen = dict(zip(asked, await asyncio.gather(*(self._ask(id, step) for id, step in asked.items())), strict=True))
         await self._settle(asked, seen, rows)
 
         outcomes, changed = [], []

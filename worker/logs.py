@@ -15,6 +15,8 @@ from types import TracebackType
 
 from temporalio import activity, workflow
 
+from workflows.names import WORKFLOW_ID_PREFIX
+
 OWN = "retirement"
 #: The only fields a line of ours may carry besides its event.
 FIELDS = ("retirement_id", "step", "code", "attempt", "address", "queue", "count", "problem")
@@ -73,5 +75,6 @@ def _event(record: logging.LogRecord) -> str:
     if record.name.split(".")[0] == OWN:
         return record.getMessage()
     if record.name.split(".")[0] == "temporalio" and isinstance(record.msg, str):
-        return record.msg.splitlines()[0] if record.msg else ""
+        # Some of the SDK's templates have the workflow id filled in, and with it the user's.
+        return record.msg.partition("\n")[0].partition(WORKFLOW_ID_PREFIX)[0]
     return f"(text withheld) {record.module}:{record.lineno} {record.funcName}"

@@ -21,6 +21,7 @@ from activities.smtp import SmtpSettings
 from activities.steps import StepActivities
 from ledger.ledger import Ledger
 from plans.loading import Plans
+from worker.attempt_log import AttemptLog
 from worker.heartbeats import Heartbeats
 from worker.settings import Settings
 from workflows.deliver_mail import DeliverMail
@@ -78,7 +79,7 @@ def build_workers(
             mails.send_mail,
         ],
         workflow_runner=workflow_runner,
-        interceptors=[Heartbeats()],
+        interceptors=[AttemptLog(), Heartbeats()],
         sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=settings.graceful_shutdown,
@@ -87,7 +88,7 @@ def build_workers(
         client,
         task_queue=CALLS_QUEUE,
         activities=[steps.check_subject, steps.run_step, steps.undo_step, steps.verify_erasure],
-        interceptors=[Heartbeats()],
+        interceptors=[AttemptLog(), Heartbeats()],
         max_concurrent_activities=_CALLS_AT_ONCE,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=settings.graceful_shutdown,

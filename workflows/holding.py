@@ -1,5 +1,6 @@
 """Held: a pause inside a run, until its cause goes away, an operator decides, or its time is over."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -39,14 +40,19 @@ class Holding:
         try:
             while True:
                 try:
-                    return await call()
+                    result = await call()
                 except CallFailed as failed:
                     if failed.failure.held is None:
                         raise
                     await self.wait(step, failed.failure.held, failed.failure.code)
-        finally:
+                else:
+                    self.end(step)
+                    return result
+        except (Exception, asyncio.CancelledError):
             # Also where a rescind has cut the wait off: nobody is to be called to a hold that is none any more.
+            # No `finally`: it would run, too, when a run that is still held leaves the worker's cache.
             self.end(step)
+            raise
 
     async def wait(self, step: str, cause: HeldCause, code: str) -> None:
         """Wait until it is time to look at the cause again.

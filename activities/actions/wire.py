@@ -179,9 +179,7 @@ class _Started:
 
 
 def _encoded(headers: Mapping[str, str | bytes]) -> dict[bytes, bytes]:
-    return {
-        name.encode(): value.encode() if isinstance(value, str) else value for name, value in headers.items()
-    }
+    return {name.encode(): value.encode() if isinstance(value, str) else value for name, value in headers.items()}
 
 
 async def _exchange(

@@ -61,7 +61,7 @@ def _resume(
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Resume a retirement that ended ERRORED, or whose run was terminated. It goes on in the direction it was going."""
+    """Resume a retirement that stopped before its end. It goes on in the direction it was going."""
     skips = _skips_of(skip or [], reasons=reason or [], by=by)
     out = Output(as_json=json)
 

@@ -69,9 +69,7 @@ async def test_a_read_carries_no_idempotency_key(service: HttpService, action: H
 
 
 @pytest.mark.parametrize("user_id", ["../admin", "a/b?c=d#e", "x\r\nX-Evil: 1", "{{7*7}}", "\u202eمرحبا", "%2e%2e"])
-async def test_a_hostile_id_reaches_the_service_as_data(
-    service: HttpService, action: HttpAction, user_id: str
-) -> None:
+async def test_a_hostile_id_reaches_the_service_as_data(service: HttpService, action: HttpAction, user_id: str) -> None:
     await action.call(a_call(service, user_id=user_id))
     [received] = service.received
     assert received.target.startswith("/users/") and unquote(received.target.removeprefix("/users/")) == user_id
@@ -124,9 +122,7 @@ async def test_a_service_that_hangs_is_a_timeout_that_may_have_done_it(
     assert answer == NoAnswer(code="timeout", touched=True)
 
 
-async def test_a_hung_service_gives_way_soon_and_holds_nobody_else_up(
-    service: HttpService, action: HttpAction
-) -> None:
+async def test_a_hung_service_gives_way_soon_and_holds_nobody_else_up(service: HttpService, action: HttpAction) -> None:
     service.otherwise(Reply(after=2))
     async with http_service() as healthy:
         healthy.otherwise(Reply(status=204))

@@ -152,9 +152,7 @@ async def test_a_token_endpoint_that_is_down_is_transient(guarded: Guarded, acti
     assert answer == NoAnswer(code="token_bad_url", touched=False, held=HeldCause.CONFIGURATION)
 
 
-async def test_a_cancelled_call_does_not_take_the_token_from_the_others(
-    guarded: Guarded, action: HttpAction
-) -> None:
+async def test_a_cancelled_call_does_not_take_the_token_from_the_others(guarded: Guarded, action: HttpAction) -> None:
     guarded.token_after = 0.2
     first = asyncio.create_task(action.call(guarded.call()))
     await guarded.service.arrived.wait()

@@ -84,7 +84,8 @@ def start(**fields: Any) -> Start:
         ([LIVE], start(), "run-2", False, Reason.ALREADY_RUNNING),
         ([LIVE], start(again=True), "run-2", False, Reason.ALREADY_RUNNING),
         ([LIVE, OLDER], start(again=True), "run-0", False, Reason.ALREADY_RUNNING),
-        ([LIVE], start(resume="r-1"), "run-2", False, Reason.NOT_RESUMABLE),
+        # Temporal runs one of a workflow id at a time, so the run it was live in is gone.
+        ([LIVE], start(resume="r-1"), "run-2", False, Opening.RESUMES),
         ([ERRORED], start(), "run-2", False, Reason.ERRORED_BEFORE),
         ([ERRORED], start(request_id="q"), "run-2", True, Reason.ERRORED_BEFORE),
         ([ERRORED], start(again=True), "run-2", False, Reason.ERRORED_BEFORE),

@@ -53,7 +53,7 @@ Commands:
   extend    Give the person a longer cool-off.
   expedite  End the cool-off now, where the plan allows it.
   decide    Decide about a step that is held.
-  resume    Resume a retirement that ended ERRORED.
+  resume    Resume a retirement that stopped before its end.
   report    Show the record of a retirement.
   demo      Show it all in a sandbox.
 
