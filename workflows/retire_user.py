@@ -38,7 +38,7 @@ from workflows.messages import (
     Wish,
 )
 from workflows.names import Activity, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
-from workflows.state import attributes_of, details_of, result_of, retained_outcomes
+from workflows.state import attributes_of, details_of, result_of, retained_outcome
 from workflows.step_graph import run_graph
 
 
@@ -209,7 +209,8 @@ class RetireUser(Doors):
         """Move the case in the ledger, before any effect: the flag alone would not survive a reset of this run."""
         self._enter(Phase.ERASE)
         self._publish()
-        retained = retained_outcomes(self._state, now=workflow.now())
+        kept = [step for step in self._state.outline.erase if step.retained_for is not None]
+        retained = tuple(retained_outcome(self._state, step, now=workflow.now()) for step in kept)
         self._state.outcomes.update((outcome.step, outcome) for outcome in retained)
         return await self._move(
             "point_of_no_return",
@@ -237,7 +238,9 @@ class RetireUser(Doors):
 
     async def _run_step(self, step: StepOutline) -> StepOutcome:
         ended = self._state.outcomes.get(step.id)
-        if ended is None or ended.result is StepResult.FAILED:
+        if ended is None and step.retained_for is not None:  # a resumed run whose plan came to keep something
+            self._state.conclude(retained_outcome(self._state, step, now=workflow.now()))
+        elif ended is None or ended.result is StepResult.FAILED:
             present = step.id in self._state.present if step.has_probe else None
             self._state.begun_at[step.id] = workflow.now()
             self._state.conclude(await self._outcome(Activity.RUN_STEP, step.id, call_id=step.id, present=present))
@@ -431,7 +434,9 @@ class RetireUser(Doors):
         Raises:
             ApplicationError: RetirementErrored, where the conflict outlives the hold. The case is left as it is.
         """
+        recorded = self._state.messages_recorded
         while not (moved := await move()).moved:
+            self._state.messages_recorded = recorded  # a refused move leaves everything as it was, messages too
             try:
                 await self._holding.wait(step, HeldCause.CONFLICT, f"case_{moved.state}")
             except HoldEnded:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
@@ -18,6 +18,7 @@ from workflows.messages import (
     Start,
     Status,
     StepOutcome,
+    StepOutline,
     StepStatus,
 )
 from workflows.names import Outcome, Phase, Reason, StepResult
@@ -44,7 +45,7 @@ class RetirementState:
     frozen: list[str] = field(default_factory=list)
     begun_at: dict[str, datetime] = field(default_factory=dict)
     outcomes: dict[str, StepOutcome] = field(default_factory=dict)
-    #: Outcomes that no activity has recorded: failures, and what an operator decided about a hold.
+    #: Outcomes that no activity has recorded: failures, what an operator decided about a hold, what a resumed run keeps.
     concluded: dict[str, StepOutcome] = field(default_factory=dict)
     undone: dict[str, StepOutcome] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class RetirementState:
         """Take a step's outcome; what only this run knows of goes into the record when the case is closed."""
         self.outcomes[outcome.step] = outcome
         self.concluded.pop(outcome.step, None)
-        if outcome.by is not None or outcome.result is StepResult.FAILED:
+        if outcome.by is not None or outcome.result in (StepResult.FAILED, StepResult.RETAINED):
             self.concluded[outcome.step] = outcome
 
     @property
@@ -146,16 +147,10 @@ def status_of(state: RetirementState) -> Status:
     )
 
 
-def retained_outcomes(state: RetirementState, *, now: datetime) -> tuple[StepOutcome, ...]:
+def retained_outcome(state: RetirementState, step: StepOutline, *, now: datetime) -> StepOutcome:
     """What the plan keeps on purpose, dated from the request. No service is asked: that is the point of it."""
-    asked = state.opened.requested_at or now
-    return tuple(
-        StepOutcome(
-            step=step.id, result=StepResult.RETAINED, detail=step.ground, until=asked + step.retained_for, at=now
-        )
-        for step in state.outline.erase
-        if step.retained_for is not None
-    )
+    until = (state.opened.requested_at or now) + (step.retained_for or timedelta(0))
+    return StepOutcome(step=step.id, result=StepResult.RETAINED, detail=step.ground, until=until, at=now)
 
 
 def result_of(
