@@ -177,7 +177,8 @@ def details_of(state: RetirementState) -> str:
         lines.append(f"- cool-off ends {state.cool_off_ends_at:%Y-%m-%d %H:%M} UTC")
     if state.case and state.case.due_at:
         lines.append(f"- legal deadline {state.case.due_at:%Y-%m-%d %H:%M} UTC")
-    lines.append("- rescind is " + ("refused: past the point of no return" if state.past_return else "possible"))
+    if state.outcome is None:
+        lines.append("- rescind is " + ("refused: past the point of no return" if state.past_return else "possible"))
     lines.extend(f"- **held** at `{hold.step}`: {hold.cause} ({hold.code})" for hold in state.holds.values())
     lines += ["", "| phase | step | state | since | why |", "|---|---|---|---|---|"]
     for step in _steps_of(state):
