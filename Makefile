@@ -48,7 +48,9 @@ bench: $(STAMP) ## retirements a second next to a bare workflow, on the same ser
 requirements: $(VENV)-pin/bin/uv ## pin the newest releases that pyproject.toml allows, with hashes
 	@echo "▸ requirements/dev.txt"; $(PIN) --upgrade --extra sandbox --extra dev --output-file requirements/dev.txt
 	@echo "▸ requirements/run.txt"; $(PIN) --constraints requirements/dev.txt --output-file requirements/run.txt
-	@if grep -nE '^ *-(i|f|-index|-extra-index|-find-links|-trusted)|://' requirements/dev.txt requirements/run.txt; \
+	@for extra in postgresql sandbox; do echo "▸ requirements/$$extra.txt"; \
+		$(PIN) --upgrade --extra $$extra --constraints requirements/dev.txt --output-file requirements/$$extra.txt || exit 1; done
+	@if grep -nE '^ *-(i|f|-index|-extra-index|-find-links|-trusted)|://' requirements/*.txt; \
 		then echo "✗ the lines above name an index; pins must install from any" >&2; exit 1; fi
 
 .PHONY: clean
