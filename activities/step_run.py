@@ -119,7 +119,7 @@ class StepRun:
         is_freeze = self.step.phase is StepPhase.FREEZE
         self.saved = {**new, **self.saved} if is_freeze else {**self.saved, **new}
         if self.step.probe is None:
-            if self.step.phase is StepPhase.FREEZE:
+            if self.step.phase is not StepPhase.ERASE:
                 return await self._end(StepResult.DONE, detail=detail)
             return await self._end(StepResult.UNVERIFIED, code="no_probe", detail=detail)
         return await self._conclude(seen=await self._ask(self.step.probe), said_done=True, detail=detail)
@@ -144,7 +144,7 @@ class StepRun:
                 touched = replace(trouble, touched=True) if not isinstance(trouble, Held) else trouble
                 await self._give_way(touched, detail=seen.detail)
             case Gone(needs_proof=needs_proof):
-                if self.step.phase is StepPhase.FREEZE:
+                if self.step.phase is not StepPhase.ERASE:
                     return await self._end(StepResult.DONE if said_done else StepResult.ABSENT, detail=detail)
                 if self.present:
                     return await self._end(StepResult.ERASED, detail=detail)

@@ -43,7 +43,11 @@ from workflows.messages import (
 from workflows.names import HeldCause
 
 #: Where a step of each phase has its place. A run that believes otherwise (a reset, a second run) is stopped here.
-_STATE_OF_PHASE = {StepPhase.FREEZE: CaseState.OPEN, StepPhase.ERASE: CaseState.PAST_RETURN}
+_STATE_OF_PHASE = {
+    StepPhase.FREEZE: CaseState.OPEN,
+    StepPhase.ERASE: CaseState.PAST_RETURN,
+    StepPhase.RELEASE: CaseState.PAST_RETURN,
+}
 
 #: Where no step of the plan says how long a fault of our own may take to be mended.
 _PATIENCE_WITH_OURSELVES = timedelta(hours=24)

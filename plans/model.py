@@ -190,6 +190,8 @@ class StepPhase(StrEnum):
 
     FREEZE = "freeze"
     ERASE = "erase"
+    #: Identifiers are blocked or freed, once everything is erased and verified: nobody takes over a half-deleted account.
+    RELEASE = "release"
 
 
 class Step(PlanModel):
@@ -220,8 +222,8 @@ class Step(PlanModel):
             raise ValueError("needs service and request (or retain, where the data stays)")
         if self.phase is StepPhase.FREEZE and self.undo is None:
             raise ValueError("a freeze step needs undo: whoever rescinds gets the account back")
-        if self.phase is StepPhase.ERASE and self.undo is not None:
-            raise ValueError("undo is only for freeze steps; an erasure can't be undone")
+        if self.phase is not StepPhase.FREEZE and self.undo is not None:
+            raise ValueError("undo is only for freeze steps; after the point of no return nothing can be undone")
         return self
 
 

@@ -61,6 +61,7 @@ def outline_of(plan: Plan, *, digest: str, cool_off: timedelta | None) -> PlanOu
         digest=digest,
         freeze=_steps_of(plan, StepPhase.FREEZE),
         erase=_steps_of(plan, StepPhase.ERASE),
+        release=_steps_of(plan, StepPhase.RELEASE),
         cool_off=duration,
         longest_cool_off=max(plan.cool_off.longest, duration),
         reminders=plan.cool_off.reminders,

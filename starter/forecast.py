@@ -82,7 +82,7 @@ class Forecast:
                 "checked_by_probe": step.probe is not None,
                 "undo": f"{step.undo.request.method} {step.undo.request.path}" if step.undo else None,
             }
-            for phase in ("freeze", "erase")
+            for phase in ("freeze", "erase", "release")
             for name, step in self.plan.steps.items()
             if step.phase == phase
         ]
@@ -93,7 +93,7 @@ class Forecast:
             return []
         before = [d for d in sorted(self.plan.cool_off.reminders, reverse=True) if d < self.cool_off]
         return [
-            {"mail": "received", "at": self.now},
+            *([{"mail": "received", "at": self.now}] if self.cool_off else []),
             *({"mail": "reminder", "at": self.cool_off_ends_at - duration} for duration in before),
             {"mail": "complete", "at": None},
         ]

@@ -109,6 +109,7 @@ class PlanOutline(Message):
     digest: str
     freeze: tuple[StepOutline, ...] = ()
     erase: tuple[StepOutline, ...] = ()
+    release: tuple[StepOutline, ...] = ()
     cool_off: timedelta
     longest_cool_off: timedelta
     reminders: tuple[timedelta, ...] = ()

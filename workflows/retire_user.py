@@ -228,13 +228,22 @@ class RetireUser(Doors):
         )
 
     async def _go_forward(self) -> Result:
-        self._enter(Phase.ERASE)
-        outcomes = await run_graph(self._state.outline.erase, self._run_step)
-        if any(outcome.result is StepResult.FAILED for outcome in outcomes):
-            await self._stop(Direction.FORWARD)
-        if not await self._verify():
+        finished = (
+            await self._run_phase(Phase.ERASE, self._state.outline.erase)
+            and await self._verify()
+            # Only now: nobody is to take over the name of a half-deleted account.
+            and await self._run_phase(Phase.RELEASE, self._state.outline.release)
+        )
+        if not finished:
             await self._stop(Direction.FORWARD)
         return await self._close(Outcome.COMPLETE, Mail.COMPLETE)
+
+    async def _run_phase(self, phase: Phase, steps: tuple[StepOutline, ...]) -> bool:
+        """Run a phase's steps as a graph; has none of them failed?"""
+        if steps:
+            self._enter(phase)
+        outcomes = await run_graph(steps, self._run_step)
+        return not any(outcome.result is StepResult.FAILED for outcome in outcomes)
 
     async def _run_step(self, step: StepOutline) -> StepOutcome:
         ended = self._state.outcomes.get(step.id)

@@ -158,7 +158,7 @@ def result_of(
 ) -> Result:
     """What a run returns."""
     case = state.case
-    order = [step.id for step in (*state.outline.freeze, *state.outline.erase)] if case and case.outline else []
+    order = [step.id for _, steps in _phases_of(state) for step in steps]
     return Result.of(
         outcome=outcome,
         retirement_id=case.retirement_id if case else None,
@@ -187,11 +187,17 @@ def details_of(state: RetirementState) -> str:
     return "\n".join(lines)
 
 
-def _steps_of(state: RetirementState) -> tuple[StepStatus, ...]:
+def _phases_of(state: RetirementState) -> tuple[tuple[Phase, tuple[StepOutline, ...]], ...]:
+    """The phases that are made of a plan's steps, in the order of the life."""
     if state.case is None or state.case.outline is None:
         return ()
+    outline = state.outline
+    return (Phase.FREEZE, outline.freeze), (Phase.ERASE, outline.erase), (Phase.RELEASE, outline.release)
+
+
+def _steps_of(state: RetirementState) -> tuple[StepStatus, ...]:
     shown = []
-    for phase, steps in ((names.Phase.FREEZE, state.outline.freeze), (names.Phase.ERASE, state.outline.erase)):
+    for phase, steps in _phases_of(state):
         for step in steps:
             outcome = state.undone.get(step.id) or state.outcomes.get(step.id)
             undone = step.id in state.undone and state.undone[step.id].result is not StepResult.FAILED
