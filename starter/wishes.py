@@ -71,18 +71,19 @@ async def send(
                 )
                 return answer
         except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError):
-            await handle.signal(name, wish, rpc_timeout=_ANSWER_WITHIN)
-            return None
+            pass
+        except RPCError as error:
+            if error.status.name not in _TURNED_AWAY:
+                raise
+        await handle.signal(name, wish, rpc_timeout=_ANSWER_WITHIN)
+        return None
     except WorkflowUpdateFailedError:
         # The handlers never raise, so the run has ended while it had the wish.
         raise RunClosed from None
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
             raise RunClosed from None
-        if error.status.name not in _TURNED_AWAY:
-            raise
-        await handle.signal(name, wish, rpc_timeout=_ANSWER_WITHIN)
-        return None
+        raise
 
 
 async def deliver(subject: Subject, *, name: str, wish: Mapping[str, Any], out: Output) -> ExitCode:

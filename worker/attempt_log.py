@@ -17,7 +17,6 @@ class AttemptLog(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Wrap an activity."""
-        logging.getLogger("temporalio.activity").addFilter(_is_not_about_a_failure)
         return _Logging(next)
 
 
@@ -37,9 +36,3 @@ class _Logging(ActivityInboundInterceptor):
                 },
             )
             raise
-
-
-def _is_not_about_a_failure(record: logging.LogRecord) -> bool:
-    return not (isinstance(record.msg, str) and record.msg.startswith("Completing activity as failed")) or (
-        record.exc_info is not None and not isinstance(record.exc_info[1], ApplicationError)
-    )

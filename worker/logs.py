@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
 
 from workflows.names import WORKFLOW_ID_PREFIX
 
@@ -52,6 +53,8 @@ def set_up_logs(*, level: str) -> None:
     # Each request would be a line, with its address in it.
     for name in ("httpx", "httpcore", "aiosmtplib", "sqlalchemy", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A failed attempt is logged by worker/attempt_log.py, with the retirement and the step.
+    logging.getLogger("temporalio.activity").addFilter(_is_not_about_a_failure)
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
 
@@ -78,3 +81,9 @@ def _event(record: logging.LogRecord) -> str:
         # Some of the SDK's templates have the workflow id filled in, and with it the user's.
         return record.msg.partition("\n")[0].partition(WORKFLOW_ID_PREFIX)[0]
     return f"(text withheld) {record.module}:{record.lineno} {record.funcName}"
+
+
+def _is_not_about_a_failure(record: logging.LogRecord) -> bool:
+    return not (isinstance(record.msg, str) and record.msg.startswith("Completing activity as failed")) or (
+        record.exc_info is not None and not isinstance(record.exc_info[1], ApplicationError)
+    )

@@ -99,17 +99,7 @@ async def tell_ledger(activity: names.Activity, argument: Message, returns: type
     The server keeps the decision before the ledger hears of it. With a local activity the ledger could be past the point of no
     return, and the workflow task that decided so be lost and run again with a rescind before it.
     """
-    result: M = await workflow.execute_activity(
-        activity.value,
-        argument,
-        result_type=returns,
-        task_queue=names.QUEUE,
-        start_to_close_timeout=LONGEST_ATTEMPT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=_RETRIES,
-        summary=summary,
-    )
-    return result
+    return await _on_own_queue(activity, argument, returns, summary=summary, retries=_RETRIES)
 
 
 async def send_mail(argument: SendMail, *, summary: str, most_attempts: int = 0) -> MailReport:
@@ -118,17 +108,24 @@ async def send_mail(argument: SendMail, *, summary: str, most_attempts: int = 0)
     Raises:
         ActivityError: cancelled, or `most_attempts` (0: any number) came to nothing.
     """
-    report: MailReport = await workflow.execute_activity(
-        names.Activity.SEND_MAIL.value,
+    retries = dataclasses.replace(_RETRIES, maximum_attempts=most_attempts)
+    return await _on_own_queue(names.Activity.SEND_MAIL, argument, MailReport, summary=summary, retries=retries)
+
+
+async def _on_own_queue(
+    activity: names.Activity, argument: Message, returns: type[M], *, summary: str, retries: RetryPolicy
+) -> M:
+    result: M = await workflow.execute_activity(
+        activity.value,
         argument,
-        result_type=MailReport,
+        result_type=returns,
         task_queue=names.QUEUE,
         start_to_close_timeout=LONGEST_ATTEMPT,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=dataclasses.replace(_RETRIES, maximum_attempts=most_attempts),
+        retry_policy=retries,
         summary=summary,
     )
-    return report
+    return result
 
 
 def _failure_of(error: ActivityError) -> Failure:
