@@ -1,44 +1,16 @@
 """Loading a plan: one YAML file, checked as a whole, with every problem told at once."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from plans.checks import findings_in
+from plans.checks.findings import Check
 from plans.model import Plan
-from plans.yaml_reading import Document, KeyPath, Problem, read_yaml
+from plans.yaml_reading import Problem, Severity, read_yaml
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_SUFFIX = ".yaml"
-
-#: What pydantic found, in words that say how to mend it. Its own messages may quote the value.
-_WORDS = {
-    "missing": "is missing; add it",
-    "extra_forbidden": "isn't known here; check its spelling and indentation, or remove it",
-    "string_type": "isn't text; put it in quotes",
-    "string_too_short": "is empty; write something, or remove the key",
-    "int_type": "isn't a whole number; write one without quotes",
-    "int_parsing": "isn't a whole number; write one without quotes",
-    "int_from_float": "isn't a whole number; write one without quotes",
-    "greater_than_equal": "is too small; an HTTP status is 100 to 599",
-    "less_than_equal": "is too large; an HTTP status is 100 to 599",
-    "tuple_type": "isn't a list; write [one, another]",
-    "list_type": "isn't a list; write [one, another]",
-    "dict_type": "isn't a mapping; write `key: value` lines, indented",
-    "model_type": "isn't a mapping; write `key: value` lines, indented",
-    "model_attributes_type": "isn't a mapping; write `key: value` lines, indented",
-    "union_tag_not_found": "has no `type`; add `type: none`, `bearer` or `oauth2_client_credentials`",
-    "union_tag_invalid": "has an unknown `type`; write one of {expected_tags}",
-    "literal_error": "isn't accepted; write {expected}",
-    "enum": "isn't accepted; write {expected}",
-}
 _NOT_A_NAME = "isn't a name; write lower-case letters, digits, - and _, a letter first, at most 63"
-_NOT_A_DEADLINE = "isn't a deadline; write gdpr, ccpa, or a duration such as 30d"
-_PATTERNS = {"^/": "doesn't begin with /; write the path below the service's base_url"}
+_SUFFIX = ".yaml"
 
 
 class PlanError(Exception):
@@ -46,29 +18,24 @@ class PlanError(Exception):
 
 
 def load_plan(path: Path) -> Plan:
-    """Read and check a plan.
+    """Read and check a plan. Secrets and other things that a machine may lack are readiness' business.
 
     Raises:
         PlanError: it can't be used; the text holds no value of the file.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise PlanError(f"{path}: there is no such file; check the path") from None
-    except IsADirectoryError:
-        raise PlanError(f"{path}: is a folder; name the plan's file in it") from None
-    except OSError as error:
-        raise PlanError(f"{path}: can't be read ({error.strerror}); check its permissions") from None
-    document = read_yaml(raw)
-    plan, found = _checked(document)
-    # Where the YAML itself is wrong, what the model makes of the rest of that line would only confuse.
-    unreadable = {(problem.line, problem.where) for problem in document.problems}
-    problems = sorted(
-        {*document.problems, *(problem for problem in found if (problem.line, problem.where) not in unreadable)}
-    )
-    if plan is None or problems:
-        raise PlanError("\n".join(problem.told(str(path)) for problem in problems)) from None
+    plan, problems = _read(path, here=False)
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    if plan is None or errors:
+        raise PlanError("\n".join(problem.told(str(path)) for problem in errors)) from None
     return plan
+
+
+def check_plan(path: Path, *, secrets: bool) -> tuple[Problem, ...]:
+    """Everything that is wrong with a plan, errors and warnings, in the order of the file; nothing where it is fine.
+
+    `secrets`: also what this machine lacks for it, such as secrets, database drivers and installed code.
+    """
+    return _read(path, here=secrets)[1]
 
 
 class Plans:
@@ -97,10 +64,7 @@ class Plans:
         version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         loaded = self._loaded.get(name)
         if loaded is None or loaded[0] != version:
-            plan = load_plan(path)
-            if plan.plan != name:
-                raise PlanError(f"{path}:1: plan: isn't the file's name; write `plan: {name}`, or rename the file")
-            loaded = self._loaded[name] = (version, plan)
+            loaded = self._loaded[name] = (version, load_plan(path))
         return loaded[1]
 
     def names(self) -> tuple[str, ...]:
@@ -111,45 +75,45 @@ class Plans:
         return ", ".join(self.names()) or f"none, as {self._folder} holds no *{_SUFFIX}; check RETIREMENT_PLANS_DIR"
 
 
-def _checked(document: Document) -> tuple[Plan | None, list[Problem]]:
-    if document.data is None and document.problems:
-        return None, []
-    if not isinstance(document.data, dict):
-        return None, [document.problem((), "isn't a mapping; begin with `plan: <name>`")]
+def _read(path: Path, *, here: bool) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """A plan as far as it can be read, and its problems."""
     try:
-        plan = Plan.model_validate(document.data)
-    except ValidationError as error:
-        return None, list(_told(error.errors(include_url=False, include_input=False), document))
-    return plan, [document.problem(path, what) for path, what in findings_in(plan)]
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None, (_of_file("there is no such file; check the path"),)
+    except IsADirectoryError:
+        return None, (_of_file("is a folder; name the plan's file in it"),)
+    except OSError as error:
+        return None, (_of_file(f"can't be read ({error.strerror}); check its permissions"),)
+    document = read_yaml(raw)
+    if document.data is None and document.problems:
+        return None, tuple(document.problems)
+    if not isinstance(document.data, dict):
+        return None, (document.problem((), "isn't a mapping; begin with `plan: <name>`"),)
+    plan, findings = findings_in(document.data, here=here)
+    found = {
+        document.problem(finding.path, finding.what, severity=finding.severity, check=finding.check)
+        for finding in findings
+    }
+    # Where the YAML itself is wrong, what the model makes of the rest of that line would only confuse.
+    unreadable = {(problem.line, problem.where) for problem in document.problems}
+    told = {problem for problem in found if (problem.line, problem.where) not in unreadable}
+    named = _misnamed(plan, path) if not any(problem.where == "plan" for problem in told) else None
+    if named is not None:
+        told.add(document.problem(("plan",), named, check=Check.FILE_NAME))
+    return plan, tuple(sorted({*document.problems, *told}))
 
 
-def _told(errors: list[ErrorDetails], document: Document) -> Iterator[Problem]:
-    for error in errors:
-        path = _place_of(error, document.data)
-        # The one union without a `type`: pydantic tells of each branch, which is one problem to whoever writes a plan.
-        yield document.problem(path, _NOT_A_DEADLINE if path == ("deadline",) else _text_of(error))
+def _of_file(what: str) -> Problem:
+    return Problem(line=0, where="", what=what, check=Check.FILE)
 
 
-def _place_of(error: ErrorDetails, data: Any) -> KeyPath:
-    """The error's place in the file. Pydantic's also names branches of unions, which nobody has written."""
-    path: list[str | int] = []
-    for part in error["loc"]:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        elif not (error["type"] == "missing" and part is error["loc"][-1]):
-            continue
-        path.append(part)
-    return tuple(path)
-
-
-def _text_of(error: ErrorDetails) -> str:
-    kind = error["type"]
-    context = error.get("ctx", {})
-    if kind == "value_error":
-        # Our own validators: their texts name no value.
-        return str(context["error"])
-    if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(str(context.get("pattern")), _NOT_A_NAME)
-    return _WORDS.get(kind, "isn't accepted here; see the plan reference in docs/").format(**context)
+def _misnamed(plan: Plan, path: Path) -> str | None:
+    """Why a worker would not find the plan by its name."""
+    if path.suffix == _SUFFIX and plan.plan == path.stem:
+        return None
+    if path.suffix == _SUFFIX and _NAME.fullmatch(path.stem):
+        return f"isn't the file's name; write `plan: {path.stem}`, or rename the file"
+    return (
+        f"isn't the file's name, and a worker looks for the plan in that file; rename the file to {plan.plan}{_SUFFIX}"
+    )

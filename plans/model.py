@@ -1,99 +1,32 @@
-"""The plan: services and steps as data, written by the people who own the services."""
+"""The plan: who is retired, when, where and how, written as data by the people who own the services."""
 
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from workflows.durations import format_duration, parse_duration
+from plans.fields import Duration, Expression, Identifier, PlanModel, StatusCode, Template
+from plans.requests import Request
+from plans.services import Service
 
-#: Step and plan ids reach metrics, logs and search attributes: literals of a small alphabet.
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-#: HTTP status codes.
-StatusCode = Annotated[int, Field(ge=100, le=599)]
-Expression = str
-Template = str
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
-]
-
-
-class PlanModel(BaseModel):
-    """Closed and immutable; a plan's errors never show the value (it may be a secret put in the wrong place)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Method(StrEnum):
-    """HTTP methods a plan may use."""
-
-    GET = "GET"
-    POST = "POST"
-    PUT = "PUT"
-    PATCH = "PATCH"
-    DELETE = "DELETE"
-
-
-class Request(PlanModel):
-    """One HTTP request. `path`, `query`, `headers` and the strings inside `json` are templates."""
-
-    method: Method
-    path: Template = Field(pattern=r"^/")
-    query: dict[str, Template] = {}
-    headers: dict[str, Template] = {}
-    body: Any = Field(default=None, alias="json")
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True, serialize_by_alias=True
-    )
-
-
-class NoAuth(PlanModel):
-    """The service asks for no credentials."""
-
-    type: Literal["none"] = "none"
-
-
-class BearerAuth(PlanModel):
-    """A fixed token, sent as `Authorization: Bearer …`. `token` is a secret reference."""
-
-    type: Literal["bearer"] = "bearer"
-    token: str
-
-
-class ClientCredentialsAuth(PlanModel):
-    """OAuth 2 client credentials (RFC 6749 §4.4); the secret is a reference; the token is shared and renewed."""
-
-    type: Literal["oauth2_client_credentials"] = "oauth2_client_credentials"
-    token_url: str
-    client_id: str
-    client_secret: str
-    scope: str | None = None
-
-
-Auth = Annotated[NoAuth | BearerAuth | ClientCredentialsAuth, Field(discriminator="type")]
-
-
-class Service(PlanModel):
-    """A system that holds something of the data subject."""
-
-    base_url: str
-    auth: Auth = NoAuth()
-    timeout: Duration = timedelta(seconds=10)
+_DAY = timedelta(hours=24)
 
 
 class Lookup(PlanModel):
-    """Where the person is looked up. `fields` are read from the answer into the vault and serve templates as `subject.x`."""
+    """Where the person is looked up. It is asked again when the cool-off is over."""
 
-    service: Identifier
-    request: Request
-    fields: dict[Identifier, Expression] = {}
-    patience: Duration = timedelta(hours=24)
+    service: Identifier = Field(description="The service that knows the person.")
+    request: Request = Field(description="What it is asked. 404 and 410 (or no row) mean that it doesn't know them.")
+    fields: dict[Identifier, Expression] = Field(
+        default={}, description="Read from the answer into the vault; templates name them as `subject.x`."
+    )
+    absent_unchecked: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Why a 404 need not be proved to come from a right path (a service without credentials).",
+    )
+    patience: Duration = Field(default=_DAY, description="How long failures are tried again, counted from the first.")
 
 
 class Absent(StrEnum):
@@ -106,17 +39,59 @@ class Absent(StrEnum):
 class Subject(PlanModel):
     """Who is retired."""
 
-    lookup: Lookup
-    absent: Absent = Absent.REFUSE
+    lookup: Lookup = Field(description="Where the person is looked up.")
+    absent: Absent = Field(default=Absent.REFUSE, description="What happens when the lookup does not know the person.")
+
+
+class Fact(PlanModel):
+    """Something that the rules must know, asked at the check and again at the re-check; it is not kept."""
+
+    service: Identifier = Field(description="The service that is asked; on the lookup's queue.")
+    request: Request = Field(description="What it is asked; it may only read.")
+    value: Expression = Field(default="body", description="The fact, read from the answer. Not beside `items`.")
+    items: Expression | None = Field(
+        default=None, description="A list in the answer: the fact is this list, over all pages."
+    )
+    next_page: Expression | None = Field(
+        default=None, description="The address of the next page, of the same origin; empty or null on the last one."
+    )
+    absent: tuple[StatusCode, ...] = Field(
+        default=(), description="Answers that mean that there is none: the fact is then an empty list, or null."
+    )
+    patience: Duration = Field(default=_DAY, description="How long failures are tried again, counted from the first.")
+
+    @model_validator(mode="after")
+    def _pages_hold_items(self) -> Self:
+        if self.next_page is not None and self.items is None:
+            raise ValueError("next_page needs items: say which list of each page is meant")
+        return self
+
+
+class Rule(PlanModel):
+    """A rule of eligibility. Whoever it refuses is told by its code, and nothing has been done."""
+
+    refuse_if: Expression = Field(description="An expression over `subject`, `facts`, `user_id` and `tenant`.")
+    code: Identifier = Field(description="What stood in the way, as a code: it is shown, logged and searched for.")
+
+
+class Claim(PlanModel):
+    """What only one retirement may have at a time: of the last two admins who go at the same instant, one goes."""
+
+    key: Template = Field(
+        description="What is claimed (`org-admin:{{ subject.org }}`). The ledger keeps only its hash."
+    )
+    when: Expression | None = Field(default=None, description="Claimed only where this is true.")
 
 
 class CoolOff(PlanModel):
-    """The time in which the person may change their mind. Reminders are durations before its end."""
+    """The time in which the person may change their mind."""
 
-    duration: Duration = timedelta(days=14)
-    reminders: tuple[Duration, ...] = ()
-    max: Duration | None = None
-    expedite: Literal["allowed", "refused"] = "refused"
+    duration: Duration = Field(default=timedelta(days=14), description="How long it lasts, from the request.")
+    reminders: tuple[Duration, ...] = Field(default=(), description="When the person is reminded, before its end.")
+    max: Duration | None = Field(
+        default=None, description="How far it may be extended, from the request. Without it, not at all."
+    )
+    expedite: Literal["allowed", "refused"] = Field(default="refused", description="May it be cut short?")
 
     @model_validator(mode="after")
     def _max_is_not_shorter(self) -> Self:
@@ -131,58 +106,67 @@ class CoolOff(PlanModel):
 
 
 class MailSettings(PlanModel):
-    """Who writes to whom. `sender` is written `from` in the plan."""
+    """Who writes to whom."""
 
-    sender: str = Field(alias="from")
-    support: str | None = None
-    operators: tuple[str, ...] = ()
-    patience: Duration = timedelta(days=3)
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True, serialize_by_alias=True
-    )
+    sender: str = Field(alias="from", description="Who writes: `name@host`, or `Name <name@host>`.")
+    support: str | None = Field(default=None, description="Whom the person may write to.")
+    operators: tuple[str, ...] = Field(default=(), description="Who hears of what is held or ERRORED.")
+    patience: Duration = Field(default=timedelta(days=3), description="How long a mail is tried.")
 
 
 class Probe(PlanModel):
-    """A read that tells whether the person is still there: a code in `gone` says no, 2xx says yes.
+    """A read that tells whether the person is still there: a code in `gone` says no, another 2xx says yes."""
 
-    `gone_when` (an expression over `body`) tells it from the body of a 2xx, where the service never answers 404.
-    """
+    request: Request = Field(description="What is asked; it may only read.")
+    gone: tuple[StatusCode, ...] = Field(
+        default=(404, 410), description="Answers that say that nobody is there. A SELECT without a row answers 404."
+    )
+    gone_when: Expression | None = Field(
+        default=None,
+        description="Tells it from the answer's `body`, where the service never answers 404. "
+        "A SQL probe's default is `body.value == 0`: a count.",
+    )
 
-    request: Request
-    gone: tuple[StatusCode, ...] = (404, 410)
-    gone_when: Expression | None = None
+
+#: A poll with at most this between two questions is asked several times within one activity.
+SHORT_POLL = timedelta(seconds=2)
 
 
 class Poll(PlanModel):
-    """How to ask an asynchronous service whether it has finished.
+    """How to ask an asynchronous service, which answered 202, whether it has finished."""
 
-    `url` is an expression over the answer (`headers.location`, `body.status_url`); it must stay on the service's own origin.
-    `done` and `failed` are expressions over the body of the polled answer.
-    """
-
-    url: Expression
-    done: Expression
-    failed: Expression | None = None
-    every: Duration = timedelta(seconds=30)
+    url: Expression = Field(
+        description="Where to ask, read from the answer (`headers.location`, `body.status_url`); of the service's origin."
+    )
+    done: Expression = Field(description="True over the polled answer when the service has finished.")
+    failed: Expression | None = Field(default=None, description="True when it has given up.")
+    every: Duration = Field(default=timedelta(seconds=30), description="How often it is asked.")
 
 
 class Undo(PlanModel):
-    """Restores what a freeze step found. Skipped where `when` (an expression) is false."""
+    """Restores what a freeze step found."""
 
-    request: Request
-    when: Expression | None = None
+    request: Request = Field(description="What restores it.")
+    when: Expression | None = Field(default=None, description="Restored only where this is true.")
+    absent: tuple[StatusCode, ...] | None = Field(
+        default=None, description="Answers that mean that nothing is left to restore. Default: those of the step."
+    )
+
+
+class LastResort(PlanModel):
+    """What is done where the request is refused for good: the step then ends as `scrubbed`, not as `erased`."""
+
+    request: Request = Field(description="For example: replace name and address by something that is nobody's.")
+    probe: Probe | None = Field(
+        default=None, description="Tells whether the person can still be seen after it (usually by `gone_when`)."
+    )
 
 
 class Retain(PlanModel):
-    """A retention ground: the data stays, on purpose, for a time counted from the request."""
+    """A retention ground: the data stays, on purpose."""
 
-    ground: str = Field(min_length=1)
-    duration: Duration = Field(alias="for")
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True, serialize_by_alias=True
-    )
+    ground: str = Field(min_length=1, description="Why, in words that the person is told.")
+    duration: Duration = Field(alias="for", description="For how long, from the request.")
 
 
 class StepPhase(StrEnum):
@@ -194,37 +178,60 @@ class StepPhase(StrEnum):
     RELEASE = "release"
 
 
+class Identifiers(StrEnum):
+    """What becomes of a name that the person had."""
+
+    BLOCKED = "blocked"
+    FREED = "freed"
+
+
 class Step(PlanModel):
     """One thing to do at one service, or one thing kept there on purpose."""
 
-    phase: StepPhase
-    after: tuple[Identifier, ...] = ()
-    service: Identifier | None = None
-    request: Request | None = None
-    absent: tuple[StatusCode, ...] = ()
-    absent_unchecked: str | None = Field(default=None, min_length=1)
-    save: dict[Identifier, Expression] = {}
-    probe: Probe | None = None
-    poll: Poll | None = None
-    undo: Undo | None = None
-    retain: Retain | None = None
-    patience: Duration = timedelta(hours=24)
+    phase: StepPhase = Field(description="When: `freeze` before the cool-off, `erase` after it, `release` last of all.")
+    after: tuple[Identifier, ...] = Field(
+        default=(), description="Steps of the same phase that must have succeeded before. All others run in parallel."
+    )
+    service: Identifier | None = Field(default=None, description="The service that is asked.")
+    request: Request | None = Field(default=None, description="What it is asked to do.")
+    absent: tuple[StatusCode, ...] = Field(
+        default=(), description="Answers that mean that nothing is there. 410 to a DELETE means it anyway."
+    )
+    absent_unchecked: str | None = Field(
+        default=None, min_length=1, description="Why a 404 need not be proved to come from a right path."
+    )
+    transient: tuple[StatusCode, ...] = Field(
+        default=(), description="Answers that may be otherwise later, besides 408, 425, 429 and 5xx: tried again."
+    )
+    permanent: tuple[StatusCode, ...] = Field(
+        default=(), description="Answers that will be the same every time although they look transient."
+    )
+    save: dict[Identifier, Expression] = Field(
+        default={}, description="Read from the answer into the vault; later templates name them as `saved.<step>.x`."
+    )
+    probe: Probe | None = Field(default=None, description="Tells whether the person is still there.")
+    unprobed: str | None = Field(
+        default=None, min_length=1, description="Why an erase step has no probe. It then ends as `unverified`."
+    )
+    poll: Poll | None = Field(default=None, description="How to ask whether work that was accepted (202) is done.")
+    undo: Undo | None = Field(default=None, description="Freeze steps only: restores what the step found.")
+    no_undo: str | None = Field(
+        default=None, min_length=1, description="Why a freeze step has nothing to restore (sessions that were ended)."
+    )
+    on_permanent: LastResort | None = Field(
+        default=None, description="Erase steps only: what is done where the request is refused for good."
+    )
+    identifiers: Identifiers | None = Field(
+        default=None,
+        description="Release steps only: the step blocks a name for others, or frees it. "
+        "Its probe then asks for the name: `gone` means free.",
+    )
+    retain: Retain | None = Field(default=None, description="The data stays, on this ground; nothing is asked.")
+    patience: Duration = Field(default=_DAY, description="How long failures are tried again, counted from the first.")
 
-    @model_validator(mode="after")
-    def _says_what_to_do(self) -> Self:
-        if self.retain is not None:
-            if self.request is not None or self.undo is not None or self.probe is not None:
-                raise ValueError("retain keeps the data, so request, probe and undo have no place beside it")
-            if self.phase is not StepPhase.ERASE:
-                raise ValueError("retain belongs to the erase phase")
-            return self
-        if self.request is None or self.service is None:
-            raise ValueError("needs service and request (or retain, where the data stays)")
-        if self.phase is StepPhase.FREEZE and self.undo is None:
-            raise ValueError("a freeze step needs undo: whoever rescinds gets the account back")
-        if self.phase is not StepPhase.FREEZE and self.undo is not None:
-            raise ValueError("undo is only for freeze steps; after the point of no return nothing can be undone")
-        return self
+
+def _written_short(claim: object) -> Any:
+    return {"key": claim} if isinstance(claim, str) else claim
 
 
 #: A named law, or a duration. GDPR Art. 12(3): one month. CCPA §1798.130(a)(2): 45 days.
@@ -234,10 +241,17 @@ LegalDeadline = Literal["gdpr", "ccpa"] | Duration
 class Plan(PlanModel):
     """A whole plan."""
 
-    plan: Identifier
-    subject: Subject
-    deadline: LegalDeadline = "gdpr"
-    cool_off: CoolOff = CoolOff()
-    mail: MailSettings | None = None
-    services: dict[Identifier, Service]
-    steps: dict[Identifier, Step]
+    plan: Identifier = Field(description="The plan's name, which is also its file's.")
+    subject: Subject = Field(description="Who is retired.")
+    facts: dict[Identifier, Fact] = Field(default={}, description="What the rules must know.")
+    eligibility: tuple[Rule, ...] = Field(default=(), description="Who may not be retired, or not yet.")
+    claims: tuple[Annotated[Claim, BeforeValidator(_written_short)], ...] = Field(
+        default=(), description="What only one retirement may have at a time. A text is short for its `key`."
+    )
+    deadline: LegalDeadline = Field(
+        default="gdpr", description="The legal deadline: `gdpr` (a month), `ccpa` (45 days), or a duration."
+    )
+    cool_off: CoolOff = Field(default=CoolOff(), description="The time in which the person may change their mind.")
+    mail: MailSettings | None = Field(default=None, description="Who writes to whom. Without it nobody is told.")
+    services: dict[Identifier, Service] = Field(description="The systems that hold something of the person.")
+    steps: dict[Identifier, Step] = Field(description="What is done, in which phase.")

@@ -7,10 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from plans.model import Plan, StepPhase
-from workflows.messages import PlanOutline, StepOutline
+from plans.services import Service
+from workflows.messages import Lane, PlanOutline, StepOutline
+from workflows.names import MAIN
 
-#: The shape of a stored document. Raised when a release can't read the documents of the one before.
-FORMAT = 1
+#: The shape of a stored document, raised with what the language gains: an older worker then holds a step that it doesn't
+#: understand, instead of doing half of it. Documents of every earlier format are still read.
+FORMAT = 2
 
 
 class UnknownPlanFormat(Exception):
@@ -45,9 +48,9 @@ def plan_from_document(document: dict[str, Any], *, format: int = FORMAT) -> Pla
     Raises:
         UnknownPlanFormat: a newer release has stored it.
     """
-    if format != FORMAT:
+    if format > FORMAT:
         raise UnknownPlanFormat(
-            f"the plan is stored in format {int(format)}, this release reads {FORMAT}; update the worker"
+            f"the plan is stored in format {int(format)}, this release reads up to {FORMAT}; update the worker"
         )
     return Plan.model_validate(document)
 
@@ -69,7 +72,17 @@ def outline_of(plan: Plan, *, digest: str, cool_off: timedelta | None) -> PlanOu
         mails=plan.mail is not None,
         operators=plan.mail is not None and bool(plan.mail.operators),
         mail_patience=plan.mail.patience if plan.mail is not None else timedelta(0),
+        lookup=lane_of(plan, plan.subject.lookup.service),
     )
+
+
+def lane_of(plan: Plan, service: str | None) -> Lane:
+    """Where calls of a service go. A service without a rate and a queue of its own shares the common lane."""
+    known: Service | None = plan.services.get(service or "")
+    if known is None:
+        return Lane()
+    queue = None if known.queue == MAIN else known.queue
+    return Lane(queue=queue, rate_key=service if known.limits.rate is not None else None)
 
 
 def _steps_of(plan: Plan, phase: StepPhase) -> tuple[StepOutline, ...]:
@@ -81,6 +94,7 @@ def _steps_of(plan: Plan, phase: StepPhase) -> tuple[StepOutline, ...]:
             has_probe=step.probe is not None,
             retained_for=step.retain.duration if step.retain is not None else None,
             ground=step.retain.ground if step.retain is not None else None,
+            lane=lane_of(plan, step.service),
         )
         for id, step in plan.steps.items()
         if step.phase is phase

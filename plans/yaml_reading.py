@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import yaml
@@ -23,17 +24,33 @@ _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 )
 
 
+class Severity(StrEnum):
+    """How bad a problem is."""
+
+    #: The plan can't be used.
+    ERROR = "error"
+    #: The plan can be used; what it says is likely not what was meant.
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing wrong with a plan: where, what, and how to mend it. Never a value: it may be a misplaced secret."""
+    """One thing wrong with a plan: where, what, and how to mend it. Never a value: it may be a misplaced secret.
+
+    `line` is 0 where the file as a whole is meant. `check` names the kind of mistake.
+    """
 
     line: int
     where: str
     what: str
+    severity: Severity = Severity.ERROR
+    check: str = "yaml"
 
     def told(self, file: str) -> str:
-        """As a line of text: `file:line: key.path: what is wrong; how to mend`."""
-        return ": ".join(part for part in (f"{file}:{self.line}", self.where, self.what) if part)
+        """As a line of text: `file:line: key.path: what is wrong; how to mend`; a warning says that it is one."""
+        place = f"{file}:{self.line}" if self.line else file
+        label = "warning" if self.severity is Severity.WARNING else ""
+        return ": ".join(part for part in (place, label, self.where, self.what) if part)
 
 
 @dataclass
@@ -50,9 +67,9 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
-    def problem(self, path: KeyPath, what: str) -> Problem:
+    def problem(self, path: KeyPath, what: str, *, severity: Severity = Severity.ERROR, check: str = "yaml") -> Problem:
         """A problem at a place of this document."""
-        return Problem(line=self.line_of(path), where=dotted(path), what=what)
+        return Problem(line=self.line_of(path), where=dotted(path), what=what, severity=severity, check=check)
 
 
 def dotted(path: KeyPath) -> str:

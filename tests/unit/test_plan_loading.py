@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from plans.loading import PlanError, Plans, load_plan
+from plans.loading import PlanError, Plans, check_plan, load_plan
 from plans.model import Plan
+from plans.requests import HttpRequest
 
 HEAD = """\
 plan: acme
@@ -16,7 +17,12 @@ services:
 """
 STEPS = """\
 steps:
-  profile: {phase: erase, service: accounts, request: {method: DELETE, path: "/users/{{ user_id }}"}}
+  profile:
+    phase: erase
+    service: accounts
+    request: {method: DELETE, path: "/users/{{ user_id }}"}
+    absent: [404]
+    probe: {request: {method: GET, path: "/users/{{ user_id }}"}}
 """
 
 
@@ -93,7 +99,7 @@ def test_a_file_that_is_no_plan_is_told_by_line(tmp_path: Path, text: str | byte
         (
             "plan: acme",
             "plan: acme\ncool_off:\n  duration: 7d\n  reminders: [1d, 8d]",
-            "acme.yaml:4: cool_off.reminders[1]: is longer than the cool-off",
+            "acme.yaml:4: cool_off.reminders[1]: is as long as the cool-off or longer",
         ),
         ("plan: acme", "plan: acme\nmail: {from: nobody}", "acme.yaml:2: mail.from: isn't a mail address"),
         (
@@ -105,7 +111,7 @@ def test_a_file_that_is_no_plan_is_told_by_line(tmp_path: Path, text: str | byte
         (
             "service: accounts, request: {method: G",
             "service: acounts, request: {method: G",
-            "unknown service 'acounts'; known: accounts",
+            "unknown service 'acounts'; did you mean 'accounts'?",
         ),
         ('path: "/users/{{ user_id }}"}}\nserv', 'path: "users"}}\nserv', "request.path: doesn't begin with /"),
         (
@@ -125,7 +131,7 @@ def test_a_file_that_is_no_plan_is_told_by_line(tmp_path: Path, text: str | byte
         ),
         (
             "services:",
-            "services:\n  other: {base_url: x, auth: {type: basic}}",
+            "services:\n  other: {base_url: x, auth: {type: digest}}",
             "services.other.auth: has an unknown `type`; write one of",
         ),
         (
@@ -134,14 +140,14 @@ def test_a_file_that_is_no_plan_is_told_by_line(tmp_path: Path, text: str | byte
             "services.other.auth.token: is missing; add it",
         ),
         ("phase: erase", "phase: freeze", "acme.yaml:7: steps.profile: a freeze step needs undo"),
-        ("phase: erase", "phase: erase, after: [profile]", "runs in a circle: profile → profile"),
+        ("phase: erase", "phase: erase\n    after: [profile]", "runs in a circle: profile → profile"),
         (
             "phase: erase",
-            "phase: erase, after: [nobody]",
+            "phase: erase\n    after: [nobody]",
             "steps.profile.after[0]: unknown step 'nobody'; known: profile",
         ),
-        ("phase: erase", "phase: erase, absent: [4]", "steps.profile.absent[0]: is too small"),
-        ("phase: erase", 'phase: erase, save: {x: "body."}', "steps.profile.save.x: isn't a valid expression"),
+        ("absent: [404]", "absent: [4]", "steps.profile.absent[0]: is too small"),
+        ("phase: erase", 'phase: erase\n    save: {x: "body."}', "steps.profile.save.x: isn't a valid expression"),
         ("profile:", "Profile One:", "acme.yaml:7: steps.Profile One: isn't a name"),
     ],
 )
@@ -150,7 +156,7 @@ def test_a_mistake_is_told_with_its_place_and_cure(tmp_path: Path, was: str, ins
     assert was in good
     lines = problems_of(tmp_path, good.replace(was, instead, 1))
     assert any(told in line for line in lines), lines
-    assert all(";" in line or "needs undo" in line for line in lines), lines
+    assert all(";" in line or "did you mean" in line for line in lines), lines
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -158,7 +164,13 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         tmp_path,
         "plan: A\nsubject: {}\ndeadline: soon\nservices: {}\nsteps:\n  x: {phase: erase}\n  x: {phase: erase}\n",
     )
-    assert [line.split(": ")[0] for line in lines] == [f"acme.yaml:{number}" for number in (1, 2, 3, 6, 7)]
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["acme.yaml:1", "plan"],
+        ["acme.yaml:2", "subject.lookup"],
+        ["acme.yaml:3", "deadline"],
+        ["acme.yaml:6", "steps.x"],
+        ["acme.yaml:7", "steps.x"],
+    ]
 
 
 def test_a_circle_is_shown_once_as_a_path(tmp_path: Path) -> None:
@@ -176,11 +188,12 @@ def test_a_long_chain_of_steps_is_no_circle(tmp_path: Path) -> None:
 
 
 def test_after_may_not_cross_a_phase(tmp_path: Path) -> None:
-    undo = "{request: {method: DELETE, path: /lock}}"
-    lock = f"{{phase: freeze, service: accounts, request: {{method: POST, path: /lock}}, undo: {undo}}}"
-    text = HEAD + STEPS.replace("phase: erase", "phase: erase, after: [lock]") + f"  lock: {lock}\n"
+    path = '"/users/{{ user_id }}/lock"'
+    undo = f"{{request: {{method: DELETE, path: {path}}}}}"
+    lock = f"{{phase: freeze, service: accounts, absent: [404], request: {{method: POST, path: {path}}}, undo: {undo}}}"
+    text = HEAD + STEPS.replace("phase: erase", "phase: erase\n    after: [lock]") + f"  lock: {lock}\n"
     (line,) = problems_of(tmp_path, text)
-    assert line.startswith("acme.yaml:7: steps.profile.after[0]: 'lock' is a step of the freeze phase")
+    assert line.startswith("acme.yaml:9: steps.profile.after[0]: 'lock' is a step of the freeze phase")
 
 
 def test_no_value_of_the_file_is_told(tmp_path: Path) -> None:
@@ -203,12 +216,12 @@ def test_plain_words_stay_text(tmp_path: Path) -> None:
         "method: DELETE", "method: DELETE, json: {a: no, b: on, c: 10:30, d: 2026-01-01, e: 7, f: true}"
     )
     request = load_plan(written(tmp_path, text)).steps["profile"].request
-    assert request is not None
+    assert isinstance(request, HttpRequest)
     assert request.body == {"a": "no", "b": "on", "c": "10:30", "d": "2026-01-01", "e": 7, "f": True}
 
 
 def test_anchors_and_merged_keys_work(tmp_path: Path) -> None:
-    text = HEAD + STEPS.replace("profile: {", "profile: &profile {") + "  again: {<<: *profile, after: [profile]}\n"
+    text = HEAD + STEPS.replace("profile:", "profile: &profile") + "  again: {<<: *profile, after: [profile]}\n"
     steps = load_plan(written(tmp_path, text)).steps
     assert steps["again"].request == steps["profile"].request
     assert steps["again"].after == ("profile",)
@@ -253,6 +266,33 @@ def test_a_plan_must_bear_its_file_s_name(tmp_path: Path) -> None:
     written(tmp_path, HEAD + STEPS, "other.yaml")
     with pytest.raises(PlanError, match=r"other\.yaml:1: plan: isn't the file's name; write `plan: other`"):
         Plans(tmp_path, "other").get()
+
+
+def test_a_file_is_checked_with_its_warnings_and_loaded_with_its_errors_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + STEPS)
+    told = check_plan(path, secrets=False)
+    assert {problem.severity for problem in told} == {"warning"}
+    assert [problem.check for problem in told] == ["no-mail", "unproven-404", "unproven-404"]
+    assert load_plan(path).plan == "acme"
+
+
+def test_what_a_machine_lacks_is_told_only_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACCOUNTS_URL", raising=False)
+    path = written(tmp_path, HEAD + STEPS)
+    assert "not-here" in {problem.check for problem in check_plan(path, secrets=True)}
+    assert "not-here" not in {problem.check for problem in check_plan(path, secrets=False)}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("none.yaml", "there is no such file; check the path"), (".", "is a folder; name the plan's file")],
+)
+def test_a_file_that_can_t_be_read_is_one_problem_of_the_whole_file(tmp_path: Path, name: str, told: str) -> None:
+    (problem,) = check_plan(tmp_path / name, secrets=False)
+    assert (problem.line, problem.check) == (0, "file")
+    assert problem.told("acme.yaml").startswith(f"acme.yaml: {told}")
 
 
 def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path) -> None:

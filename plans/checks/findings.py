@@ -1,0 +1,108 @@
+"""What a check finds: which kind of mistake, where, and in which words."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from plans.requests import KeyPath
+from plans.yaml_reading import Severity
+
+
+class Check(StrEnum):
+    """Every kind of mistake. Each has a bad plan of its name in the tests' gallery."""
+
+    # The file and its shape.
+    FILE = "file"
+    FILE_NAME = "file-name"
+    YAML = "yaml"
+    UNKNOWN_FIELD = "unknown-field"
+    MISSING = "missing"
+    WRONG_VALUE = "wrong-value"
+    # What names something else.
+    UNKNOWN_SERVICE = "unknown-service"
+    UNUSED_SERVICE = "unused-service"
+    UNFIT_REQUEST = "unfit-request"
+    UNKNOWN_STEP = "unknown-step"
+    AFTER_PHASE = "after-phase"
+    AFTER_TWICE = "after-twice"
+    CYCLE = "cycle"
+    # What a step consists of.
+    NO_ERASE = "no-erase"
+    NOTHING_TO_DO = "nothing-to-do"
+    RETAIN_ALONE = "retain-alone"
+    WRONG_PHASE = "wrong-phase"
+    NO_UNDO = "no-undo"
+    UNDO_TWICE = "undo-twice"
+    UNPROBED = "unprobed"
+    PROBED_AND_UNPROBED = "probed-and-unprobed"
+    IDENTIFIERS_UNPROBED = "identifiers-unprobed"
+    SCRUB_UNPROBED = "scrub-unprobed"
+    CHANGES = "changes"
+    ONLY_READS = "only-reads"
+    SAME_REQUEST = "same-request"
+    # Templates and expressions.
+    TEMPLATE = "template"
+    UNKNOWN_VALUE = "unknown-value"
+    SAVED_LATER = "saved-later"
+    SAVED_PERHAPS = "saved-perhaps"
+    SUBJECT_PERHAPS = "subject-perhaps"
+    CONSTANT = "constant"
+    NO_BRACES = "no-braces"
+    EVERYBODY = "everybody"
+    # Requests.
+    PATH = "path"
+    HEADER = "header"
+    GET_BODY = "get-body"
+    SQL_STATEMENT = "sql-statement"
+    SQL_TEMPLATE = "sql-template"
+    SQL_PARAMETER = "sql-parameter"
+    SQL_WHERE = "sql-where"
+    # Answers.
+    DELETE_404 = "delete-404"
+    UNPROVEN_404 = "unproven-404"
+    ABSENT_CODES = "absent-codes"
+    TRANSIENT_CODES = "transient-codes"
+    PERMANENT_CODES = "permanent-codes"
+    GONE_CODES = "gone-codes"
+    CODES_OVERLAP = "codes-overlap"
+    POLL = "poll"
+    # Services.
+    ADDRESS = "address"
+    PLAIN_HTTP = "plain-http"
+    REFERENCE = "reference"
+    SECRET_IN_CLEAR = "secret-in-clear"  # noqa: S105 - the name of a check
+    NOT_HERE = "not-here"
+    # Time.
+    NO_TIME = "no-time"
+    TOO_LONG = "too-long"
+    TIMEOUT = "timeout"
+    REMINDERS = "reminders"
+    PAST_DEADLINE = "past-deadline"
+    # Rules and people.
+    FACT_QUEUE = "fact-queue"
+    FACT_RATE = "fact-rate"
+    UNUSED_FACT = "unused-fact"
+    FACT_VALUE = "fact-value"
+    CODE_TWICE = "code-twice"
+    MAIL_ADDRESS = "mail-address"
+    NO_MAIL = "no-mail"
+    NO_OPERATORS = "no-operators"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One mistake. `what` says what is wrong, why it matters and how to mend it; never a value of the file."""
+
+    check: Check
+    path: KeyPath
+    what: str
+    severity: Severity = Severity.ERROR
+
+
+def error(check: Check, path: KeyPath, what: str) -> Finding:
+    """Something because of which the plan can't be used."""
+    return Finding(check=check, path=path, what=what)
+
+
+def warning(check: Check, path: KeyPath, what: str) -> Finding:
+    """Something that is likely not meant, though it may be."""
+    return Finding(check=check, path=path, what=what, severity=Severity.WARNING)

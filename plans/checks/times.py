@@ -1,0 +1,124 @@
+"""Times that can't be kept, or that make no sense."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from plans.checks.draft import Draft
+from plans.checks.findings import Check, Finding, error, warning
+from plans.model import Plan
+from plans.requests import KeyPath
+from plans.worst_case import shortest_deadline, worst_case
+from workflows.durations import format_duration
+
+#: Nobody means a longer time; a wrong unit does. It also keeps every date within the calendar.
+LONGEST = timedelta(days=36_525)
+#: A call holds a slot and a connection for as long as this, in every worker.
+_LONGEST_CALL = timedelta(minutes=5)
+_NONE = timedelta(0)
+#: The fields that decide how long a retirement takes.
+_DECIDES = frozenset({"after", "duration", "for", "max", "patience", "phase", "retain"})
+#: Asked more often, a service does little else.
+_SHORTEST_POLL = timedelta(milliseconds=100)
+
+
+def sizes(draft: Draft) -> Iterator[Finding]:
+    """Times of no length, and of more than a hundred years."""
+    for path, time, may_be_none in _times_of(draft.written):
+        if time > LONGEST:
+            yield error(Check.TOO_LONG, path, "is longer than a hundred years; check the unit")
+        elif time == _NONE and not may_be_none:
+            yield error(Check.NO_TIME, path, "is no time at all; write one, or leave it out for the default")
+
+
+def timeouts(draft: Draft) -> Iterator[Finding]:
+    """Calls that never come to an end, or end before they begin."""
+    for id, service in draft.written.services.items():
+        path: KeyPath = ("services", id, "timeout")
+        if service.timeout == _NONE:
+            yield error(Check.TIMEOUT, path, "is no time at all, so every call fails; write a few seconds")
+        elif service.timeout > _LONGEST_CALL:
+            yield error(
+                Check.TIMEOUT,
+                path,
+                "is longer than 5m, and each call that hangs holds its place for so long; "
+                "write 5m or less, and poll where the work takes longer",
+            )
+
+
+def polls(draft: Draft) -> Iterator[Finding]:
+    """Asking so rarely that it never comes to it, or without a pause."""
+    for id, step in draft.plan.steps.items():
+        if step.poll is None:
+            continue
+        path: KeyPath = ("steps", id, "poll", "every")
+        if step.poll.every > step.patience and draft.is_whole("steps", id, "patience"):
+            yield error(
+                Check.POLL,
+                path,
+                f"is longer than the step's patience ({format_duration(step.patience)}), so the work is given up "
+                "before anybody asks; shorten it, or raise patience",
+            )
+        elif step.poll.every < _SHORTEST_POLL:
+            yield warning(Check.POLL, path, "is shorter than 100ms, which keeps the service busy; write 1s or more")
+
+
+def reminders(draft: Draft) -> Iterator[Finding]:
+    """Reminders that come at no time of the cool-off."""
+    duration, all_of_them = draft.written.cool_off.duration, draft.written.cool_off.reminders
+    for index, reminder in enumerate(all_of_them):
+        path: KeyPath = ("cool_off", "reminders", index)
+        if reminder >= duration:
+            yield error(
+                Check.REMINDERS,
+                path,
+                "is as long as the cool-off or longer, so the reminder would come before the person has had time; "
+                "shorten it",
+            )
+        elif reminder == _NONE:
+            yield error(Check.REMINDERS, path, "would come when the cool-off is over; write how long before, as 1d")
+        elif reminder in all_of_them[:index]:
+            yield warning(Check.REMINDERS, path, "is there twice; remove one")
+
+
+def deadlines(draft: Draft) -> Iterator[Finding]:
+    """Plans that may end after the legal deadline although everything works in the end."""
+    plan, due = draft.plan, shortest_deadline(draft.plan.deadline)
+    # What couldn't be read may be what makes it last so long, or not.
+    if due == _NONE or any(len(lost) <= 2 or lost[-1] in _DECIDES for lost in draft.lost):
+        return
+    lasting = worst_case(plan, cool_off=plan.cool_off.duration)
+    mend = "shorten the cool-off or a patience"
+    if lasting.total > due:
+        yield error(
+            Check.PAST_DEADLINE,
+            ("cool_off", "duration"),
+            f"may end after the legal deadline: {lasting}, and there are {format_duration(due)}; {mend}",
+        )
+    elif (extended := worst_case(plan, cool_off=plan.cool_off.longest)).total > due:
+        yield warning(
+            Check.PAST_DEADLINE,
+            ("cool_off", "max"),
+            f"may end after the legal deadline, if the cool-off is extended so far: {extended}, "
+            f"and there are {format_duration(due)}; {mend}, or lower max",
+        )
+
+
+def _times_of(plan: Plan) -> Iterator[tuple[KeyPath, timedelta, bool]]:
+    """Each time, where it stands, and whether it may be none at all."""
+    if isinstance(plan.deadline, timedelta):
+        yield ("deadline",), plan.deadline, False
+    yield ("cool_off", "duration"), plan.cool_off.duration, True
+    if plan.cool_off.max is not None:
+        yield ("cool_off", "max"), plan.cool_off.max, True
+    yield ("subject", "lookup", "patience"), plan.subject.lookup.patience, False
+    if plan.mail is not None:
+        yield ("mail", "patience"), plan.mail.patience, False
+    for id, fact in plan.facts.items():
+        yield ("facts", id, "patience"), fact.patience, False
+    for id, service in plan.services.items():
+        if service.patience is not None:
+            yield ("services", id, "patience"), service.patience, False
+    for id, step in plan.steps.items():
+        yield ("steps", id, "patience"), step.patience, False
+        if step.retain is not None:
+            yield ("steps", id, "retain", "for"), step.retain.duration, False

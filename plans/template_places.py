@@ -1,0 +1,147 @@
+"""Where templates stand in a plan, and which values may be named there. The plan's check and its reference both read this."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plans.model import Plan, Probe, Step
+from plans.requests import KeyPath, Request, texts_in
+
+_IDS = frozenset({"user_id", "tenant", "retirement_id"})
+_ANSWER = frozenset({"body", "headers", "status"})
+_SUBJECT = frozenset({"subject"})
+_SAVED = frozenset({"saved"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One kind of place: what may be named there, and whether an expression stands there, which needs no `{{ }}`."""
+
+    names: frozenset[str]
+    is_expression: bool
+
+
+_STEP_TEMPLATE = Place(names=_IDS | _SUBJECT | _SAVED, is_expression=False)
+_STEP_CONDITION = Place(names=_IDS | _SUBJECT | _SAVED, is_expression=True)
+_STEP_ANSWER = Place(names=_IDS | _SUBJECT | _SAVED | _ANSWER, is_expression=True)
+_FACT_ANSWER = Place(names=_IDS | _SUBJECT | _ANSWER, is_expression=True)
+
+#: Every kind of place by its keys, in reading order; `*` is an id that the plan chooses.
+PLACES: Mapping[str, Place] = {
+    "subject.lookup.request": Place(names=_IDS, is_expression=False),
+    "subject.lookup.fields.*": Place(names=_IDS | _ANSWER, is_expression=True),
+    "facts.*.request": Place(names=_IDS | _SUBJECT, is_expression=False),
+    "facts.*.value": _FACT_ANSWER,
+    "facts.*.items": _FACT_ANSWER,
+    "facts.*.next_page": _FACT_ANSWER,
+    "eligibility.refuse_if": Place(
+        names=frozenset({"user_id", "tenant", "subject", "facts"}),
+        is_expression=True,
+    ),
+    "claims.key": Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=False),
+    "claims.when": Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=True),
+    # Sent with the lookup, too, when nothing else is known yet.
+    "services.*.headers.*": Place(names=_IDS, is_expression=False),
+    "steps.*.request": _STEP_TEMPLATE,
+    "steps.*.save.*": _STEP_ANSWER,
+    "steps.*.probe.request": _STEP_TEMPLATE,
+    "steps.*.probe.gone_when": _STEP_ANSWER,
+    "steps.*.poll.url": _STEP_ANSWER,
+    "steps.*.poll.done": _STEP_ANSWER,
+    "steps.*.poll.failed": _STEP_ANSWER,
+    "steps.*.undo.request": _STEP_TEMPLATE,
+    "steps.*.undo.when": _STEP_CONDITION,
+    "steps.*.on_permanent.request": _STEP_TEMPLATE,
+    "steps.*.on_permanent.probe.request": _STEP_TEMPLATE,
+    "steps.*.on_permanent.probe.gone_when": _STEP_ANSWER,
+}
+
+#: Where secret references are resolved, besides in the templates of requests and headers.
+SECRET_PLACES = frozenset(
+    {
+        "services.*.base_url",
+        "services.*.database_url",
+        "services.*.settings.*",
+        "services.*.auth.token",
+        "services.*.auth.username",
+        "services.*.auth.password",
+        "services.*.auth.key",
+        "services.*.auth.token_url",
+        "services.*.auth.client_id",
+        "services.*.auth.client_secret",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedText:
+    """A template or expression of a plan. `path` is where it stands in the file, `place` the kind, a key of PLACES."""
+
+    path: KeyPath
+    place: str
+    text: str
+
+    @property
+    def allows(self) -> frozenset[str]:
+        """The names that may begin a value here."""
+        return PLACES[self.place].names
+
+    @property
+    def is_expression(self) -> bool:
+        """May it stand without `{{ }}`?"""
+        return PLACES[self.place].is_expression
+
+
+def texts_of(plan: Plan) -> Iterator[PlacedText]:
+    """Every template and expression of a plan, in reading order."""
+    lookup = plan.subject.lookup
+    yield from _of_request(lookup.request, ("subject", "lookup", "request"), "subject.lookup.request")
+    yield from _of_data(lookup.fields, ("subject", "lookup", "fields"), "subject.lookup.fields.*")
+    for id, fact in plan.facts.items():
+        yield from _of_request(fact.request, ("facts", id, "request"), "facts.*.request")
+        for name in ("value", "items", "next_page"):
+            yield from _of_data(getattr(fact, name), ("facts", id, name), f"facts.*.{name}")
+    for index, rule in enumerate(plan.eligibility):
+        yield from _of_data(rule.refuse_if, ("eligibility", index, "refuse_if"), "eligibility.refuse_if")
+    for index, claim in enumerate(plan.claims):
+        yield from _of_data(claim.key, ("claims", index, "key"), "claims.key")
+        yield from _of_data(claim.when, ("claims", index, "when"), "claims.when")
+    for id, service in plan.services.items():
+        headers = getattr(service, "headers", {})
+        yield from _of_data(headers, ("services", id, "headers"), "services.*.headers.*")
+    for id, step in plan.steps.items():
+        yield from texts_of_step(step, ("steps", id))
+
+
+def texts_of_step(step: Step, at: KeyPath) -> Iterator[PlacedText]:
+    """Those of one step, which stands at `at`."""
+    yield from _of_request(step.request, (*at, "request"), "steps.*.request")
+    yield from _of_data(step.save, (*at, "save"), "steps.*.save.*")
+    yield from _of_probe(step.probe, (*at, "probe"), "steps.*.probe")
+    if step.poll is not None:
+        for name in ("url", "done", "failed"):
+            yield from _of_data(getattr(step.poll, name), (*at, "poll", name), f"steps.*.poll.{name}")
+    if step.undo is not None:
+        yield from _of_request(step.undo.request, (*at, "undo", "request"), "steps.*.undo.request")
+        yield from _of_data(step.undo.when, (*at, "undo", "when"), "steps.*.undo.when")
+    if step.on_permanent is not None:
+        path: KeyPath = (*at, "on_permanent")
+        yield from _of_request(step.on_permanent.request, (*path, "request"), "steps.*.on_permanent.request")
+        yield from _of_probe(step.on_permanent.probe, (*path, "probe"), "steps.*.on_permanent.probe")
+
+
+def _of_probe(probe: Probe | None, path: KeyPath, place: str) -> Iterator[PlacedText]:
+    if probe is not None:
+        yield from _of_request(probe.request, (*path, "request"), f"{place}.request")
+        yield from _of_data(probe.gone_when, (*path, "gone_when"), f"{place}.gone_when")
+
+
+def _of_request(request: Request | None, path: KeyPath, place: str) -> Iterator[PlacedText]:
+    if request is not None:
+        for inner, text in request.templates():
+            yield PlacedText(path=(*path, *inner), place=place, text=text)
+
+
+def _of_data(data: Any, path: KeyPath, place: str) -> Iterator[PlacedText]:
+    for where, text in texts_in(data, path):
+        yield PlacedText(path=where, place=place, text=text)
