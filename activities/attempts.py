@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from temporalio import activity
 
 from activities.actions.answers import Held, Permanent, Transient
-from activities.actions.wire import BUSY
+from activities.actions.bulkhead import BUSY
 from activities.errors import step_failed, step_held, try_again
 from activities.patience import Tries
 from ledger.ledger import Ledger

@@ -6,13 +6,15 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.actions.wire import BadAddress
+from activities.addresses import address_of
 from ledger.ledger import Ledger
 from ledger.rows import CaseOpening, CaseState, StepAction, StoredPlan
 from plans.deadlines import due_at
 from plans.loading import PlanError, Plans
 from plans.model import Plan
-from plans.outline import outline_of, plan_from_document, snapshot_of
-from plans.secrets import SecretMissing, resolve
+from plans.outline import lane_of, outline_of, plan_from_document, snapshot_of
+from plans.secrets import SecretMissing
 from workflows import cooling_off, names, reading
 from workflows.durations import format_duration
 from workflows.messages import (
@@ -97,6 +99,7 @@ class CaseActivities:
             now=argument.now,
             messages=argument.messages,
             reason=argument.reason,
+            code=argument.code,
         )
 
     @activity.defn(name=Activity.RECORD_MESSAGES)
@@ -143,6 +146,7 @@ class CaseActivities:
             state=case.state,
             resumed=opening.resumed,
             reason=case.reason,
+            code=case.code,
             requested_at=case.requested_at,
             cool_off_ends_at=case.cool_off_ends_at,
             due_at=case.due_at,
@@ -165,8 +169,10 @@ def _hosts(plan: Plan) -> dict[str, str]:
     hosts = {}
     for id, service in plan.services.items():
         try:
-            hosts[id] = resolve(service.base_url)
-        except SecretMissing as missing:
+            hosts[id] = address_of(service)
+        except (SecretMissing, BadAddress) as missing:
+            if lane_of(plan, id).queue is not None:
+                continue  # only workers of that queue need to know where it is
             raise _bad_request(f"plan {plan.plan}, service {id}", str(missing)) from None
     return hosts
 

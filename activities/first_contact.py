@@ -3,11 +3,13 @@
 from activities.actions.answers import Held, Permanent
 from activities.attempts import Trouble
 from ledger.ledger import Ledger
-from plans.model import Service
+from plans.services import HttpService, Service
 from workflows.names import StepResult
 
 #: Outcomes that only come about where a service has let us do something.
-_SUCCEEDED = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.DONE, StepResult.UNVERIFIED})
+_SUCCEEDED = frozenset(
+    {StepResult.ERASED, StepResult.ABSENT, StepResult.DONE, StepResult.SCRUBBED, StepResult.UNVERIFIED}
+)
 
 
 class Worked:
@@ -18,11 +20,12 @@ class Worked:
 
     def add(self, service: Service) -> None:
         """A step of this service has succeeded."""
-        self._services.add((service.base_url, service.auth.type))
+        if isinstance(service, HttpService):
+            self._services.add((service.base_url, service.auth.type))
 
     def has(self, service: Service) -> bool:
         """Has one?"""
-        return (service.base_url, service.auth.type) in self._services
+        return isinstance(service, HttpService) and (service.base_url, service.auth.type) in self._services
 
 
 async def settled(ledger: Ledger, *, trouble: Trouble, retirement_id: str, service: str) -> Trouble:

@@ -1,19 +1,24 @@
 """What every step activity does first: find case, plan and vault entry, and refuse what must not be called."""
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from temporalio import activity
+
 from activities.actions.action import Call
-from activities.actions.wire import BadAddress, origin_of
+from activities.actions.wire import BadAddress
+from activities.addresses import address_of, is_same_place
 from activities.errors import step_failed, step_held
 from activities.rendering import names_in, names_in_expression
 from ledger.ledger import Ledger
 from ledger.rows import Case, CaseState, StepAction, StepRow, VaultValues
-from plans.model import Plan, Probe, Request, Step
-from plans.outline import plan_from_document
-from plans.secrets import resolve
+from plans.model import Plan, Probe, Step
+from plans.outline import lane_of, plan_from_document
+from plans.requests import Request
+from plans.secrets import SecretMissing
 from workflows.messages import CaseRef, Failure
-from workflows.names import HeldCause
+from workflows.names import HeldCause, calls_queue
 
 _VAULT_NAMES = frozenset({"subject", "saved"})
 
@@ -50,8 +55,7 @@ class Begun:
             ApplicationError: StepHeld, where this worker's environment names another host.
         """
         offered = self.plan.services[service]
-        host = origin_of(resolve(offered.base_url))
-        if not _same_origin(self.case.hosts.get(service), host):
+        if not is_same_place(offered, known=self.case.hosts.get(service)):
             failure = Failure(code="other_host", step=step, detail=service, held=HeldCause.CONFIGURATION)
             raise step_held(failure=failure)
         return Call(service=offered, request=request, context=self.context, key=key)
@@ -79,11 +83,26 @@ class Opening:
         if start.case.state is CaseState.CLOSED:
             raise step_failed(failure=Failure(code="case_closed", step=step))
         plan = await self._plan(ref.plan_digest, step=step)
-        return Begun(ref=ref, case=start.case, row=start.row, plan=plan, values=start.values)
+        case = await self._with_places(start.case, plan)
+        return Begun(ref=ref, case=case, row=start.row, plan=plan, values=start.values)
 
     def known_plan(self, digest: str) -> Plan | None:
         """A plan that has been read before."""
         return self._plans.get(digest)
+
+    async def _with_places(self, case: Case, plan: Plan) -> Case:
+        """Record where the services of this worker's queue are, if nobody could tell yet; from now on that is compared.
+
+        Whoever opens a case need not know addresses of a network that it doesn't reach.
+        """
+        here = activity.info().task_queue
+        places = {}
+        for id, service in plan.services.items():
+            queue = lane_of(plan, id).queue
+            if queue is not None and id not in case.hosts and calls_queue(queue) == here:
+                with contextlib.suppress(SecretMissing, BadAddress):  # told when this very service is called
+                    places[id] = address_of(service)
+        return await self._ledger.add_hosts(retirement_id=case.retirement_id, hosts=places) if places else case
 
     async def _plan(self, digest: str, *, step: str) -> Plan:
         plan = self._plans.get(digest)
@@ -103,10 +122,3 @@ def names_of(step: Step) -> frozenset[str]:
 def names_of_probe(probe: Probe | None) -> frozenset[str]:
     """What a probe refers to."""
     return frozenset() if probe is None else names_in(probe.request) | names_in_expression(probe.gone_when)
-
-
-def _same_origin(known: str | None, host: str) -> bool:
-    try:
-        return known is not None and origin_of(known) == host
-    except BadAddress:
-        return False

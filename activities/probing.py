@@ -15,6 +15,7 @@ from activities.actions.answers import (
 )
 from activities.rendering import RenderingError, holds
 from plans.model import Probe
+from plans.services import HttpService
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +38,27 @@ class Seen:
     detail: str
 
 
+def reading_rules(call: Call, *, absent: tuple[int, ...] = (), succeeded_before: bool = False) -> Rules:
+    """How the answer to a read is understood: as the service's own defaults say."""
+    service = call.service
+    if not isinstance(service, HttpService):
+        return Rules(method=call.request.verb, absent=absent, succeeded_before=succeeded_before)
+    return Rules(
+        method=call.request.verb,
+        absent=absent,
+        transient=service.transient,
+        permanent=service.permanent,
+        succeeded_before=succeeded_before,
+    )
+
+
 async def ask(action: Action, *, call: Call, probe: Probe) -> Seen:
     """Ask once."""
     answer = await action.call(call)
     detail = action.describe(call, answer)
     if isinstance(answer, Answer) and answer.status in probe.gone:
         return Seen(verdict=Gone(needs_proof=answer.status in ROUTE_UNKNOWN), detail=detail)
-    meaning = meaning_of(answer, Rules(method=call.request.method))
+    meaning = meaning_of(answer, reading_rules(call))
     if not isinstance(meaning, Done) or not isinstance(answer, Answer):
         # 410 without being in `gone` means no more here than another refusal.
         trouble = meaning if isinstance(meaning, Transient | Held) else Permanent(code=_code_of(answer))

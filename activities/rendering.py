@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined, Template, TemplateError, Undefined, Undefine
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from plans.model import Request
+from plans.requests import HttpRequest, PythonRequest, SqlRequest
 from plans.secrets import resolve, split_references
 
 Context = Mapping[str, Any]
@@ -185,6 +185,11 @@ def render_body(body: Any, context: Context) -> Any:
             return body
 
 
+def render_data(data: Any, context: Context) -> Any:
+    """Plain data of its own: its structure is the plan's, its strings are templates, and nothing of it is lent."""
+    return json.loads(encode_json(render_body(data, context)))
+
+
 def encode_json(body: Any) -> bytes:
     """A rendered body as JSON. ASCII only, so that lone surrogates pass as escapes."""
     try:
@@ -198,8 +203,8 @@ def names_in(*templates: Any) -> frozenset[str]:
     names: set[str] = set()
     for template in templates:
         match template:
-            case Request():
-                names |= names_in(template.path, template.query, template.headers, template.body)
+            case HttpRequest() | SqlRequest() | PythonRequest():
+                names |= names_in(*(text for _, text in template.templates()))
             case str():
                 names |= _names_in_text(template)
             case dict():

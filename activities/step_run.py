@@ -11,8 +11,6 @@ from activities.actions.answers import (
     Answer,
     Done,
     Held,
-    Meaning,
-    NoAnswer,
     Permanent,
     Rules,
     Transient,
@@ -23,22 +21,23 @@ from activities.attempts import Attempts, Trouble, Trying, now
 from activities.errors import try_again
 from activities.first_contact import Worked, settled
 from activities.opening import Begun, names_of_probe
-from activities.probing import Gone, Seen, StillThere, ask
+from activities.probing import Gone, Seen, StillThere, ask, reading_rules
 from activities.rendering import RenderingError, evaluate, holds
 from ledger.ledger import Ledger
 from ledger.rows import StepAction
-from plans.model import Probe, Step, StepPhase
+from plans.model import SHORT_POLL, Identifiers, LastResort, Probe, Step, StepPhase
+from plans.requests import Request
 from workflows.messages import Failure, StepOutcome
 from workflows.names import StepResult
 
 STILL_PRESENT = "still_present"
 IN_PROGRESS = "in_progress"
+STILL_FREE = "still_free"
 ROUTE_UNPROVEN = "route_unproven"
 #: The place a service named for asking how far it is; in the vault, as it may name the person.
 PLACE = "_poll"
 
 #: Short waits of a poll are spent inside the attempt, so long as it stays a short attempt.
-_LONGEST_WAIT_INSIDE = timedelta(seconds=2)
 _LONGEST_ATTEMPT = 10.0
 
 
@@ -97,7 +96,7 @@ class StepRun:
         call = self._own_call()
         answer = await self.action.call(call)
         detail = self.action.describe(call, answer)
-        meaning = self._meaning(answer, call)
+        meaning = meaning_of(answer, self._rules(call, polled=self.step.poll is not None))
         match meaning:
             case Working() if isinstance(answer, Answer):
                 return await self._accepted(call, answer, detail=detail)
@@ -106,8 +105,35 @@ class StepRun:
             case Absent():
                 return await self._absent(call, meaning, detail=detail)
             case Transient() | Permanent() | Held():
-                await self._give_way(meaning, detail=detail)
+                return await self._refused(meaning, detail=detail)
         raise AssertionError("every meaning has its branch")
+
+    async def _refused(self, trouble: Trouble, *, detail: str) -> StepOutcome:
+        """The request was not accepted; where that is for good, the plan may name a last resort."""
+        retirement_id = self.begun.ref.retirement_id
+        trouble = await settled(self.ledger, trouble=trouble, retirement_id=retirement_id, service=self.service)
+        if isinstance(trouble, Permanent) and self.step.on_permanent is not None:
+            return await self._scrub(self.step.on_permanent, refused=detail)
+        await self._give_way(trouble, detail=detail)
+
+    async def _scrub(self, resort: LastResort, *, refused: str) -> StepOutcome:
+        """The last resort. A repeat after a crash asks for the erasure first, is refused again, and comes back here."""
+        call = self._own_call(request=resort.request, suffix=":last_resort")
+        answer = await self.action.call(call)
+        detail = f"{refused}; then {self.action.describe(call, answer)}"
+        meaning = meaning_of(answer, self._rules(call))
+        if isinstance(meaning, Transient | Permanent | Held):
+            await self._give_way(meaning, detail=detail)
+        if not isinstance(meaning, Done):
+            # Nothing there to scrub, where the erasure was refused: the two answers can't both be right.
+            await self._give_way(Permanent(code="nothing_to_scrub", touched=True), detail=detail)
+        if resort.probe is not None:
+            seen = await self._ask(resort.probe)
+            if isinstance(seen.verdict, StillThere):
+                await self._give_way(Transient(code=STILL_PRESENT, touched=True), detail=seen.detail)
+            if not isinstance(seen.verdict, Gone):
+                await self._give_way(seen.verdict, detail=seen.detail)
+        return await self._end(StepResult.SCRUBBED, detail=detail)
 
     async def _done(self, call: Call, answer: Answer, *, detail: str) -> StepOutcome:
         context = {**call.context, **answer.values}
@@ -120,7 +146,7 @@ class StepRun:
         self.saved = {**new, **self.saved} if is_freeze else {**self.saved, **new}
         if self.step.probe is None:
             if self.step.phase is not StepPhase.ERASE:
-                return await self._end(StepResult.DONE, detail=detail)
+                return await self._end(StepResult.DONE, code=self.step.identifiers, detail=detail)
             return await self._end(StepResult.UNVERIFIED, code="no_probe", detail=detail)
         return await self._conclude(seen=await self._ask(self.step.probe), said_done=True, detail=detail)
 
@@ -136,6 +162,12 @@ class StepRun:
     ) -> StepOutcome:
         """What the probe's finding makes of the service's word."""
         match seen.verdict:
+            case StillThere() if self.step.identifiers is Identifiers.BLOCKED:
+                # The name is taken for good, so that nobody else gets it.
+                return await self._end(StepResult.DONE, code=Identifiers.BLOCKED, detail=detail)
+            case Gone() if self.step.identifiers is Identifiers.BLOCKED:
+                trouble = Transient(code=STILL_FREE, touched=True)
+                await self._give_way(trouble, detail=seen.detail, lied=said_done)
             case StillThere():
                 trouble = Transient(code=STILL_PRESENT, touched=True)
                 await self._give_way(trouble, detail=seen.detail, lied=said_done)
@@ -145,7 +177,8 @@ class StepRun:
                 await self._give_way(touched, detail=seen.detail)
             case Gone(needs_proof=needs_proof):
                 if self.step.phase is not StepPhase.ERASE:
-                    return await self._end(StepResult.DONE if said_done else StepResult.ABSENT, detail=detail)
+                    result = StepResult.DONE if said_done else StepResult.ABSENT
+                    return await self._end(result, code=self.step.identifiers, detail=detail)
                 if self.present:
                     return await self._end(StepResult.ERASED, detail=detail)
                 if needs_proof and not await self._is_known(self._probe_call(), detail=seen.detail):
@@ -184,7 +217,8 @@ class StepRun:
         call = self._own_call()
         answer = await self.action.follow(call, url=str(place["url"]))
         detail = f"{_route(self.step)} → 202, then {answer.status if isinstance(answer, Answer) else answer.code}"
-        meaning = meaning_of(answer, Rules(method="GET", polled=True, succeeded_before=True))
+        rules = replace(reading_rules(call, succeeded_before=True), method="GET", polled=True)
+        meaning = meaning_of(answer, rules)
         if isinstance(meaning, Done) and isinstance(answer, Answer):
             return await self._progress(call, answer, detail=detail)
         if isinstance(meaning, Working):
@@ -193,7 +227,7 @@ class StepRun:
             await self._give_way(replace(meaning, touched=True), detail=detail)
         if isinstance(meaning, Held):
             await self._give_way(meaning, detail=detail)
-        await self._job_lost(code=f"poll_{getattr(meaning, 'code', IN_PROGRESS)}", detail=detail)
+        return await self._job_lost(code=f"poll_{getattr(meaning, 'code', IN_PROGRESS)}", detail=detail)
 
     async def _progress(self, call: Call, answer: Answer, *, detail: str) -> StepOutcome | timedelta:
         assert self.step.poll is not None
@@ -204,7 +238,7 @@ class StepRun:
         except RenderingError as error:
             await self._give_way(Transient(code=error.code, touched=True), detail=detail)
         if has_failed:
-            await self._job_lost(code="job_failed", detail=detail)
+            return await self._job_lost(code="job_failed", detail=detail)
         if not is_done:
             return await self._still_working(detail=detail)
         self.saved = {**self.saved, PLACE: None}
@@ -219,21 +253,23 @@ class StepRun:
         await self.attempts.next_wait(self.trying, code=IN_PROGRESS, touched=True)
         await self.attempts.fail(self.trying, code=IN_PROGRESS, detail=detail, saved=self.saved)
 
-    async def _job_lost(self, *, code: str, detail: str) -> NoReturn:
+    async def _job_lost(self, *, code: str, detail: str) -> StepOutcome:
         """The service gave the work up. A resume asks anew, under another key: the old one would replay the failure."""
         self.saved = {**self.saved, PLACE: None}
+        if self.step.on_permanent is not None:
+            return await self._scrub(self.step.on_permanent, refused=detail)
         await self.attempts.next_wait(self.trying, code=code, touched=True, lied=True)
         await self.attempts.fail(self.trying, code=code, detail=detail, saved=self.saved)
 
     def _later(self, *, detail: str) -> timedelta:
         assert self.step.poll is not None
         every = self.step.poll.every
-        if every <= _LONGEST_WAIT_INSIDE and time.monotonic() - self._started < _LONGEST_ATTEMPT:
+        if every <= SHORT_POLL and time.monotonic() - self._started < _LONGEST_ATTEMPT:
             return every
         raise try_again(failure=Failure(code=IN_PROGRESS, step=self.step_id, detail=detail), after=every)
 
     async def _ask(self, probe: Probe) -> Seen:
-        return await ask(self.action, call=self._probe_call(), probe=probe)
+        return await ask(self.action, call=self._probe_call(probe), probe=probe)
 
     async def _prove(self, call: Call, absent: Absent, *, detail: str) -> None:
         """Go on only if "not found" can be believed."""
@@ -251,31 +287,34 @@ class StepRun:
     def _why_absent(self) -> str | None:
         return "absent_unchecked" if self.step.absent_unchecked is not None else None
 
-    def _own_call(self) -> Call:
-        assert self.step.request is not None
-        key = f"{self.begun.ref.retirement_id}:{self.step_id}"
+    def _own_call(self, *, request: Request | None = None, suffix: str = "") -> Call:
+        asked = request or self.step.request
+        assert asked is not None
+        key = f"{self.begun.ref.retirement_id}:{self.step_id}{suffix}"
         return self.begun.call(
             step=self.step_id,
             service=self.service,
-            request=self.step.request,
+            request=asked,
             key=f"{key}:{self.lies}" if self.lies else key,
         )
 
-    def _probe_call(self) -> Call:
-        assert self.step.probe is not None
+    def _probe_call(self, probe: Probe | None = None) -> Call:
+        asked = probe or self.step.probe
+        assert asked is not None
         # What this very attempt saved may be what the probe asks for.
         saved = {**(self.begun.values or {"saved": {}})["saved"], self.step_id: self.saved}
-        call = self.begun.call(step=self.step_id, service=self.service, request=self.step.probe.request)
+        call = self.begun.call(step=self.step_id, service=self.service, request=asked.request)
         return replace(call, context={**call.context, "saved": saved})
 
-    def _meaning(self, answer: Answer | NoAnswer, call: Call) -> Meaning:
-        rules = Rules(
-            method=call.request.method,
+    def _rules(self, call: Call, *, polled: bool = False) -> Rules:
+        return Rules(
+            method=call.request.verb,
             absent=self.step.absent,
-            polled=self.step.poll is not None,
+            transient=self.step.transient,
+            permanent=self.step.permanent,
+            polled=polled,
             succeeded_before=self.worked.has(call.service),
         )
-        return meaning_of(answer, rules)
 
     async def _give_way(self, trouble: Trouble, *, detail: str, lied: bool = False) -> NoReturn:
         trouble = await settled(
@@ -301,4 +340,4 @@ class StepRun:
 
 
 def _route(step: Step) -> str:
-    return "" if step.request is None else f"{step.request.method.value} {step.request.path}"
+    return "" if step.request is None else step.request.title

@@ -40,7 +40,7 @@ from workflows.messages import (
     VerifiedErasure,
     VerifyErasure,
 )
-from workflows.names import HeldCause
+from workflows.names import MAIN, HeldCause
 
 #: Where a step of each phase has its place. A run that believes otherwise (a reset, a second run) is stopped here.
 _STATE_OF_PHASE = {
@@ -69,6 +69,8 @@ class StepActivities:
     async def check_subject(self, check: CheckSubject) -> CheckedSubject:
         """Look the person up, and ask every probe once whether they are there. Only reads; one write to store it."""
         step = "subject.recheck" if check.again else "subject.lookup"
+        if check.lane is not None:
+            step = f"subject.probes:{check.lane.queue or MAIN}:{check.lane.rate_key or ''}"
         async with self._guarded(check, step=step):
             begun = await self._opening.begin(check, step=step, action=StepAction.DO)
             work = Check(
@@ -80,7 +82,7 @@ class StepActivities:
                 again=check.again,
                 step_id=step,
             )
-            return await work.run()
+            return await (work.run() if check.lane is None else work.ask_on(check.lane))
 
     @activity.defn(name=names.Activity.RUN_STEP)
     async def run_step(self, run: RunStep) -> StepOutcome:
@@ -174,7 +176,7 @@ class StepActivities:
             held = Failure(code="secret_missing", step=step, detail=error.reference, held=HeldCause.CONFIGURATION)
             raise step_held(failure=held) from None
         except BadAddress:
-            held = Failure(code="bad_base_url", step=step, held=HeldCause.CONFIGURATION)
+            held = Failure(code="bad_address", step=step, held=HeldCause.CONFIGURATION)
             raise step_held(failure=held) from None
         except UnknownPlanFormat:
             held = Failure(code="unknown_plan_format", step=step, held=HeldCause.CONFIGURATION)

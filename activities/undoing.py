@@ -67,8 +67,10 @@ class Undoing:
         answer = await self.action.call(call)
         detail = self.action.describe(call, answer)
         rules = Rules(
-            method=self.undo.request.method,
-            absent=self.step.absent,
+            method=self.undo.request.verb,
+            absent=self.step.absent if self.undo.absent is None else self.undo.absent,
+            transient=self.step.transient,
+            permanent=self.step.permanent,
             succeeded_before=self.worked.has(call.service),
         )
         match meaning_of(answer, rules):
@@ -84,23 +86,33 @@ class Undoing:
                     await self._give_way(Permanent(code=ROUTE_UNPROVEN), detail=detail)
                 return await self._end(code=code, detail=detail)
             case trouble:
-                await self._give_way(trouble, detail=detail)
+                return await self._refused(trouble, detail=detail)
+
+    async def _refused(self, trouble: Trouble, *, detail: str) -> StepOutcome:
+        """The undo was not accepted. Where the freeze was refused as well, everything is as it was."""
+        retirement_id = self.begun.ref.retirement_id
+        trouble = await settled(self.ledger, trouble=trouble, retirement_id=retirement_id, service=self.service)
+        if isinstance(trouble, Permanent) and await self._never_took_effect():
+            return await self._end(code=NOTHING_TO_UNDO, detail=detail)
+        await self._give_way(trouble, detail=detail)
 
     async def _unsayable(self, error: RenderingError) -> StepOutcome:
         """The request can't be made. Where the freeze step never took effect that is as it should be."""
         request = self.undo.request
-        detail = f"{request.method.value} {request.path}"
+        detail = request.title
         needs_saved = "saved" in names_in(request) | names_in_expression(self.undo.when)
         if error.code != VALUE_MISSING or not needs_saved:
             await self._give_way(Permanent(code=error.code), detail=detail)
-        rows = await self.ledger.steps(self.begun.ref.retirement_id)
-        done = next((row for row in rows if row.step == self.step_id and row.action is StepAction.DO), None)
-        untouched = done is not None and (
-            done.result is StepResult.ABSENT or (done.result is StepResult.FAILED and not done.touched)
-        )
-        if untouched:
+        if await self._never_took_effect():
             return await self._end(code=NOTHING_TO_UNDO)
         await self._give_way(Permanent(code=SAVED_VALUE_MISSING), detail=detail)
+
+    async def _never_took_effect(self) -> bool:
+        rows = await self.ledger.steps(self.begun.ref.retirement_id)
+        done = next((row for row in rows if row.step == self.step_id and row.action is StepAction.DO), None)
+        if done is None:
+            return False
+        return done.result is StepResult.ABSENT or (done.result is StepResult.FAILED and not done.touched)
 
     async def _give_way(self, trouble: Trouble, *, detail: str) -> NoReturn:
         trouble = await settled(

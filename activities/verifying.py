@@ -16,12 +16,21 @@ from activities.rendering import RenderingError
 from activities.step_run import STILL_PRESENT
 from ledger.ledger import Ledger
 from ledger.rows import StepAction, StepRow
-from plans.model import Step
+from plans.model import Probe
 from workflows.messages import Failure, StepOutcome, VerifiedErasure
 from workflows.names import StepResult
 
 #: Outcomes that say the person is gone, or that nobody could tell: asked about again. So is an operator's word.
 _IN_QUESTION = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.UNVERIFIED, StepResult.DONE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Probed:
+    """Whom to ask about a step, and how."""
+
+    service: str
+    probe: Probe
+    patience: timedelta
 
 
 @dataclass(kw_only=True)
@@ -43,16 +52,18 @@ class Verification:
             ApplicationError: TryAgain while the person is still there, StepFailed when patience is over, StepHeld.
         """
         rows = {row.step: row for row in await self.ledger.steps(self._retirement_id) if row.action is StepAction.DO}
-        asked = {id: step for id in self.steps if (step := self._to_ask(id, rows.get(id))) is not None}
-        for step in asked.values():
-            self.begun.need_vault(step=next(iter(asked)), names=names_of_probe(step.probe))
-        seen = dict(zip(asked, await asyncio.gather(*(self._ask(id, step) for id, step in asked.items())), strict=True))
+        asked = {id: probed for id in self.steps if (probed := self._to_ask(id, rows.get(id))) is not None}
+        for probed in asked.values():
+            self.begun.need_vault(step=next(iter(asked)), names=names_of_probe(probed.probe))
+        seen = dict(
+            zip(asked, await asyncio.gather(*(self._ask(id, probed) for id, probed in asked.items())), strict=True)
+        )
         await self._settle(asked, seen, rows)
 
         outcomes, changed = [], []
         for id in self.steps:
             before = rows[id].outcome if id in rows else None
-            after = before if id not in asked else self._outcome(id, asked[id], before, seen[id])
+            after = before if id not in asked else self._outcome(id, before, seen[id])
             if after is not None:
                 outcomes.append(after)
                 if after != before:
@@ -65,36 +76,40 @@ class Verification:
     def _retirement_id(self) -> str:
         return self.begun.ref.retirement_id
 
-    def _to_ask(self, id: str, row: StepRow | None) -> Step | None:
+    def _to_ask(self, id: str, row: StepRow | None) -> _Probed | None:
         step = self.begun.plan.steps.get(id)
-        if step is None or step.probe is None or step.service is None:
+        if step is None or step.service is None:
             return None
-        return step if row is None or row.result is None or row.result in _IN_QUESTION else None
+        result = None if row is None else row.result
+        if result is StepResult.SCRUBBED:
+            # The account is still there, on purpose; what must not be seen any more is the person.
+            probe = step.on_permanent.probe if step.on_permanent is not None else None
+        else:
+            probe = step.probe if result is None or result in _IN_QUESTION else None
+        return None if probe is None else _Probed(service=step.service, probe=probe, patience=step.patience)
 
-    async def _ask(self, id: str, step: Step) -> Seen:
-        assert step.probe is not None and step.service is not None
+    async def _ask(self, id: str, probed: _Probed) -> Seen:
         try:
-            call = self.begun.call(step=id, service=step.service, request=step.probe.request)
-            return await ask(self.action, call=call, probe=step.probe)
+            call = self.begun.call(step=id, service=probed.service, request=probed.probe.request)
+            return await ask(self.action, call=call, probe=probed.probe)
         except RenderingError as error:
-            detail = f"{step.probe.request.method.value} {step.probe.request.path}"
-            return Seen(verdict=Permanent(code=error.code), detail=detail)
+            return Seen(verdict=Permanent(code=error.code), detail=probed.probe.request.title)
 
-    async def _settle(self, asked: dict[str, Step], seen: dict[str, Seen], rows: dict[str, StepRow]) -> None:
+    async def _settle(self, asked: dict[str, _Probed], seen: dict[str, Seen], rows: dict[str, StepRow]) -> None:
         """Raise unless everybody asked says gone. Every step in trouble is recorded before."""
         failed: list[StepOutcome] = []
         again: list[tuple[timedelta, Failure]] = []
         held: Held | None = None
-        for id, step in asked.items():
+        for id, probed in asked.items():
             verdict, detail = seen[id].verdict, seen[id].detail
             if isinstance(verdict, Gone):
                 continue
             if isinstance(verdict, StillThere):
                 verdict = Transient(code=STILL_PRESENT, touched=True)
             trouble = await settled(
-                self.ledger, trouble=verdict, retirement_id=self._retirement_id, service=step.service or ""
+                self.ledger, trouble=verdict, retirement_id=self._retirement_id, service=probed.service
             )
-            trying = self._trying(id, step)
+            trying = self._trying(id, probed)
             match trouble:
                 case Held():
                     held, held_trying, held_detail = trouble, trying, detail
@@ -123,7 +138,7 @@ class Verification:
             after, failure = min(again, key=lambda each: each[0])
             raise try_again(failure=failure, after=after)
 
-    def _outcome(self, id: str, step: Step, before: StepOutcome | None, seen: Seen) -> StepOutcome:
+    def _outcome(self, id: str, before: StepOutcome | None, seen: Seen) -> StepOutcome:
         """Gone now. What was erased stays so; what nobody could tell before is told now."""
         if before is not None and before.result is not StepResult.UNVERIFIED:
             return before
@@ -134,11 +149,11 @@ class Verification:
         changed = before or StepOutcome(step=id, result=result, detail=seen.detail)
         return changed.model_copy(update={"result": result, "code": None, "at": now()})
 
-    def _trying(self, id: str, step: Step) -> Trying:
+    def _trying(self, id: str, probed: _Probed) -> Trying:
         return Trying(
             retirement_id=self._retirement_id,
             step=id,
             action=StepAction.DO,
-            service=step.service,
-            patience=step.patience,
+            service=probed.service,
+            patience=probed.patience,
         )

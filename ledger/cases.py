@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
-from ledger import schema
+from ledger import claims, schema
 from ledger.correspondence import append_messages
 from ledger.errors import LedgerConflict, UnknownCase
 from ledger.opening import nothing_is_gone
@@ -118,6 +118,7 @@ def move_case(
     now: datetime,
     messages: Iterable[MessageRow],
     reason: Reason | None,
+    code: str | None,
 ) -> Moved:
     """Move a case by compare-and-set. A move made before (a repeated activity) counts as made."""
     move = (CaseState(from_state), CaseState(to_state))
@@ -129,9 +130,12 @@ def move_case(
         return Moved(moved=True, state=case.state.value)
     if case.state is not move[0] or (move[0] is CaseState.PAST_RETURN and not _may_turn_back(connection, case)):
         return Moved(moved=False, state=case.state.value)
+    if move[1] is CaseState.PAST_RETURN and case.claims:
+        if not claims.take(connection, retirement_id=retirement_id, claims=case.claims):
+            return Moved(moved=False, state=case.state.value, claim_lost=True)
     changes: dict[str, Any] = {"state": move[1].value, "since": now}
     if reason is not None:
-        changes["reason"] = reason.value
+        changes |= {"reason": reason.value, "code": code}
     change_case(connection, retirement_id=retirement_id, changes=changes)
     append_messages(connection, retirement_id=retirement_id, messages=messages)
     return Moved(moved=True, state=move[1].value)
@@ -174,6 +178,8 @@ def close_case(
         changes |= {"state": CaseState.CLOSED.value, "workflow_id": None, "direction": None, "closed_at": now}
     change_case(connection, retirement_id=retirement_id, changes=changes)
     if outcome is not Outcome.ERRORED:
+        if case.claims:
+            claims.give_back(connection, retirement_id=retirement_id)
         vault.limit_holds(connection, retirement_id=retirement_id, until=now + LONGEST_HOLD)
         vault.release(connection, retirement_id=retirement_id, holder=RUN, now=now)
     return existing_case(connection, retirement_id=retirement_id)
@@ -188,6 +194,7 @@ def case_of(row: RowMapping) -> Case:
         state=CaseState(row["state"]),
         outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
         reason=None if row["reason"] is None else Reason(row["reason"]),
+        code=row["code"],
         direction=None if row["direction"] is None else Direction(row["direction"]),
         plan=row["plan"],
         plan_digest=row["plan_digest"],
@@ -206,5 +213,6 @@ def case_of(row: RowMapping) -> Case:
         closed_at=row["closed_at"],
         hosts=row["hosts"],
         present=None if present is None else tuple(present),
+        claims=row["claims"],
         shredded_at=row["shredded_at"],
     )

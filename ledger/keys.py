@@ -100,10 +100,15 @@ class Keys:
 
     def subject_key(self, *, user_id: str, tenant: str | None) -> str:
         """The ledger's name for a data subject: a keyed hash, so that the id itself is nowhere in the ledger."""
-        message = b"".join(
-            struct.pack(">I", len(part)) + part
-            for part in (text.encode("utf-8", "surrogatepass") for text in (tenant or "", user_id))
-        )
+        return self._hash(tenant or "", user_id)
+
+    def claim_key(self, *, claim: str, tenant: str | None) -> str:
+        """The ledger's name for what is claimed: it may name an organisation, or a person."""
+        return self._hash("claim", tenant or "", claim)
+
+    def _hash(self, *texts: str) -> str:
+        parts = (text.encode("utf-8", "surrogatepass") for text in texts)
+        message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
         return hmac.new(self.subject, message, hashlib.sha256).hexdigest()
 
     def fingerprint(self) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, null
 
 from ledger import cases, correspondence, starts, steps
 from ledger.records import Records
 from ledger.rows import (
     Case,
     CaseOpening,
+    CaseState,
     StepAction,
     StepRow,
     StoredPlan,
@@ -62,6 +63,7 @@ class Ledger(Records):
         now: datetime,
         messages: Sequence[MessageRow] = (),
         reason: Reason | None = None,
+        code: str | None = None,
     ) -> Moved:
         """Move a case by compare-and-set. Already there counts as moved; a refused move leaves all as it was."""
         return await self._database.write(
@@ -73,6 +75,7 @@ class Ledger(Records):
                 now=now,
                 messages=messages,
                 reason=reason,
+                code=code,
             )
         )
 
@@ -167,17 +170,60 @@ class Ledger(Records):
             )
         )
 
-    async def store_subject(self, *, retirement_id: str, values: Mapping[str, Any], present: tuple[str, ...]) -> None:
-        """Keep what the lookup found in the vault, and on the case whom the probes saw.
+    async def store_subject(
+        self,
+        *,
+        retirement_id: str,
+        values: Mapping[str, Any],
+        present: tuple[str, ...] | None,
+        claims: Mapping[str, int] | None = None,
+    ) -> None:
+        """Keep what the lookup found in the vault, and on the case whom the probes saw and what it will claim.
+
+        `present` is None where no probe was asked, since the retirement ends here: a later look asks them all.
+        Past the point the case stays as it is: a look that comes to its end too late mustn't make it forget what it holds.
 
         Raises:
             VaultMissing: the vault entry is gone.
         """
 
         def write(connection: Connection) -> None:
-            cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            case = cases.existing_case(connection, retirement_id=retirement_id, lock=True)
             self._vault.keep_subject(connection, retirement_id=retirement_id, values=values)
-            cases.change_case(connection, retirement_id=retirement_id, changes={"present": list(present)})
+            if case.state is CaseState.OPEN:
+                changes = {"present": null() if present is None else list(present), "claims": _or_null(claims)}
+                cases.change_case(connection, retirement_id=retirement_id, changes=changes)
+
+        await self._database.write(write)
+
+    async def store_claims(self, *, retirement_id: str, claims: Mapping[str, int]) -> None:
+        """Keep what the case will claim, as it stands after a new look at the facts. Past the point it stays as it is."""
+
+        def write(connection: Connection) -> None:
+            case = cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            if case.state is CaseState.OPEN:
+                cases.change_case(connection, retirement_id=retirement_id, changes={"claims": _or_null(claims)})
+
+        await self._database.write(write)
+
+    async def add_hosts(self, *, retirement_id: str, hosts: Mapping[str, str]) -> Case:
+        """Add the addresses of services that whoever opened the case could not tell. One that is known stays as it is."""
+
+        def write(connection: Connection) -> Case:
+            case = cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            changes = {"hosts": {**hosts, **case.hosts}}
+            cases.change_case(connection, retirement_id=retirement_id, changes=changes)
+            return cases.existing_case(connection, retirement_id=retirement_id)
+
+        return await self._database.write(write)
+
+    async def add_present(self, *, retirement_id: str, present: tuple[str, ...]) -> None:
+        """Add steps whose probe saw the person, asked apart from the others."""
+
+        def write(connection: Connection) -> None:
+            case = cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            seen = dict.fromkeys((*(case.present or ()), *present))
+            cases.change_case(connection, retirement_id=retirement_id, changes={"present": list(seen)})
 
         await self._database.write(write)
 
@@ -232,3 +278,8 @@ class Ledger(Records):
     async def expire_holders(self, *, now: datetime) -> int:
         """End the vault holds whose time is over; gives their number."""
         return await self._database.write(lambda connection: self._vault.expire_holders(connection, now=now))
+
+
+def _or_null(claims: Mapping[str, int] | None) -> Any:
+    """JSON's own null would be a value like any other."""
+    return dict(claims) if claims else null()

@@ -38,19 +38,19 @@ def upgrade_connection(connection: Connection) -> None:
     """Migrate inside the caller's write transaction: all of it, or nothing."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(alembic_config(connection), "head")
 
 
 def is_head(connection: Connection) -> bool:
     """Is the database at the newest version?"""
-    heads = ScriptDirectory.from_config(_config()).get_heads()
+    heads = ScriptDirectory.from_config(alembic_config(connection)).get_heads()
     return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
 
 
-def _config() -> Config:
+def alembic_config(connection: Connection) -> Config:
+    """For Alembic's own commands inside the caller's transaction."""
     config = Config()
+    config.attributes["connection"] = connection
     # A percent sign in the path would be read as an interpolation.
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")

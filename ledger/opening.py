@@ -8,7 +8,7 @@ from ledger.rows import Case, CaseState, StepAction, StepRow, StoredPlan
 from workflows.messages import Start
 from workflows.names import Direction, Outcome, Reason, StepResult
 
-_GONE = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.DONE, StepResult.UNVERIFIED})
+_GONE = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.DONE, StepResult.SCRUBBED, StepResult.UNVERIFIED})
 
 
 class Opening(Enum):

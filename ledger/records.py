@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from ledger import cases, correspondence, readiness, starts, steps
+from ledger import cases, claims, correspondence, readiness, starts, steps
 from ledger.database import Database
 from ledger.keys import Keys
 from ledger.rows import (
@@ -85,6 +85,11 @@ class Records:
     async def stored_plan(self, digest: str) -> StoredPlan | None:
         """The plan a case was given."""
         return await self._database.read(lambda connection: cases.read_plan(connection, digest=digest))
+
+    async def claim_versions(self, *, tenant: str | None, wanted: tuple[str, ...]) -> dict[str, int]:
+        """What is claimed, by the ledger's own name for it, with how often it changed hands so far."""
+        keys = tuple(self._keys.claim_key(claim=claim, tenant=tenant) for claim in wanted)
+        return await self._database.read(lambda connection: claims.versions(connection, keys=keys))
 
     async def resumes(self, retirement_id: str) -> list[Resume]:
         """A case's resumes, oldest first."""

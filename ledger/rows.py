@@ -65,6 +65,8 @@ class Case:
     state: CaseState
     outcome: Outcome | None
     reason: Reason | None
+    #: What stood in the way, where the reason alone doesn't say it.
+    code: str | None = None
     direction: Direction | None
     plan: str
     plan_digest: str
@@ -87,6 +89,8 @@ class Case:
     hosts: Mapping[str, str]
     #: The steps whose probe saw the person before the point of no return; None until they were asked.
     present: tuple[str, ...] | None
+    #: What it claims at the point of no return (hashes), and the version of each when the facts were asked.
+    claims: Mapping[str, int] | None
     shredded_at: datetime | None
 
     @property

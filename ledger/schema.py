@@ -78,6 +78,7 @@ cases = Table(
     Column("state", String, nullable=False, comment="open, past_return, going_back or closed"),
     Column("outcome", String, comment="COMPLETE, ABORTED or ERRORED; null while a run is at work"),
     Column("reason", String, comment="Reason code of an abort"),
+    Column("code", String, comment="What stood in the way, as codes, where the reason alone doesn't say it"),
     Column("direction", String, comment="forward or back: which way the case is resumed"),
     Column("plan", String, nullable=False, comment="Name of the plan"),
     Column("plan_digest", ForeignKey("plans.digest"), nullable=False, comment="The plan it runs by"),
@@ -96,6 +97,11 @@ cases = Table(
     Column("closed_at", UtcDateTime, comment="When the case was closed"),
     Column("hosts", JSON, nullable=False, comment="Resolved base address of each service"),
     Column("present", JSON, comment="Steps whose probe saw the person at the check; null before it"),
+    Column(
+        "claims",
+        JSON,
+        comment="Claims it needs at the point of no return, and the version of each when the facts were asked",
+    ),
     Column("shredded_at", UtcDateTime, comment="When the vault entry went"),
     # Two starts at once: the database, not our timing, decides which of them opens the case.
     Index(
@@ -107,6 +113,19 @@ cases = Table(
     ),
     Index(None, "subject_key"),
     Index(None, "opened_at"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("claim_key", String, primary_key=True, comment="Keyed hash of tenant and what is claimed"),
+    Column(
+        "retirement_id",
+        ForeignKey("cases.retirement_id"),
+        index=True,
+        comment="The case that holds it, if any",
+    ),
+    Column("version", Integer, nullable=False, comment="How often it was taken or given back so far"),
 )
 
 requests = Table(

@@ -80,7 +80,7 @@ class Forecast:
                 "does": _deed_of(step),
                 "kept_until": self.now + step.retain.duration if step.retain else None,
                 "checked_by_probe": step.probe is not None,
-                "undo": f"{step.undo.request.method} {step.undo.request.path}" if step.undo else None,
+                "undo": step.undo.request.title if step.undo else None,
             }
             for phase in ("freeze", "erase", "release")
             for name, step in self.plan.steps.items()
@@ -115,7 +115,7 @@ class Forecast:
             "cool_off_ends_at": self.cool_off_ends_at,
             "due_at": self.due_at,
             "late": self.cool_off_ends_at > self.due_at,
-            "lookup": f"{lookup.service}: {lookup.request.method} {lookup.request.path}",
+            "lookup": f"{lookup.service}: {lookup.request.title}",
             "steps": self.steps(),
             "mails": self.mails(),
         }
@@ -154,4 +154,4 @@ def _deed_of(step: "Step") -> str:
     if step.retain is not None:
         return f"keeps: {step.retain.ground}, for {show(step.retain.duration)}"
     assert step.request is not None
-    return f"{step.request.method} {step.request.path}"
+    return step.request.title

@@ -10,9 +10,11 @@ from workflows.durations import format_duration
 
 #: Words that carry a colour on a terminal.
 _STYLES = {
-    **dict.fromkeys(("COMPLETE", "erased", "absent", "done", "made"), "green"),
-    **dict.fromkeys(("ABORTED", "skipped", "unverified", "retained", "held", "overdue"), "yellow"),
-    **dict.fromkeys(("ERRORED", "failed", "refused"), "red"),
+    **dict.fromkeys(("COMPLETE", "erased", "absent", "done", "made", "ok"), "green"),
+    **dict.fromkeys(
+        ("ABORTED", "skipped", "scrubbed", "unverified", "retained", "held", "overdue", "warning"), "yellow"
+    ),
+    **dict.fromkeys(("ERRORED", "failed", "refused", "problem"), "red"),
 }
 
 
@@ -31,6 +33,11 @@ def show(value: object) -> str:
             return ", ".join(show(item) for item in value) or "-"
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def reason_of(facts: Mapping[str, Any]) -> str | None:
+    """Why a retirement was aborted, as people read it: `not_eligible: sole_admin`."""
+    return ": ".join(show(facts[name]) for name in ("reason", "code") if facts[name]) or None
 
 
 def _to_json(value: object) -> Any:

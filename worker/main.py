@@ -11,7 +11,7 @@ from importlib.metadata import version
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
-from activities.actions.http import HttpAction
+from activities.actions.dispatch import Actions
 from ledger.errors import KeysError
 from ledger.keys import Keys
 from ledger.ledger import Ledger
@@ -61,15 +61,19 @@ async def run(*, settings: Settings, keys: Keys) -> None:
     plans = Plans(settings.plans_dir, settings.plan)
     runtime = telemetry(settings)
     ledger = Ledger(url=settings.database_url, keys=keys)
-    http = HttpAction(version=version("account-retirement"))
+    actions = Actions(version=version("account-retirement"))
     try:
         async with serving(health, address=settings.health_address):
-            client = await _ready(ledger=ledger, plans=plans, runtime=runtime, health=health, stop=stop)
+            client = await _ready(
+                settings=settings, ledger=ledger, plans=plans, runtime=runtime, health=health, stop=stop
+            )
             if client is None:
                 return
-            records, calls = build_workers(client=client, settings=settings, ledger=ledger, plans=plans, http=http)
+            workers = build_workers(client=client, settings=settings, ledger=ledger, plans=plans, actions=actions)
             house = asyncio.create_task(keep_house(ledger))
-            async with records, calls:
+            async with contextlib.AsyncExitStack() as at_work:
+                for worker in workers:
+                    await at_work.enter_async_context(worker)
                 health.problem = None
                 logger.info("polling")
                 await stop.wait()
@@ -80,18 +84,18 @@ async def run(*, settings: Settings, keys: Keys) -> None:
                 await house
             await ledger.checkpoint()
     finally:
-        await http.close()
+        await actions.close()
         ledger.close()
     logger.info("stopped")
 
 
 async def _ready(
-    *, ledger: Ledger, plans: Plans, runtime: Runtime, health: Health, stop: asyncio.Event
+    *, settings: Settings, ledger: Ledger, plans: Plans, runtime: Runtime, health: Health, stop: asyncio.Event
 ) -> Client | None:
     """Check until all is there, saying what is missing; None where the worker was stopped meanwhile."""
     while not stop.is_set():
         try:
-            readiness.check_plans(plans)
+            unusable = readiness.check_plans(plans, default=settings.plan, queues=settings.queues)
             await readiness.check_ledger(ledger)
             client = await connect(runtime=runtime)
             await readiness.check_temporal(client)
@@ -102,5 +106,7 @@ async def _ready(
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK_AGAIN)
         else:
+            for problem in unusable:
+                logger.warning("a plan can't be used on this worker", extra={"problem": problem})
             return client
     return None

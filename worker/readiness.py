@@ -6,10 +6,12 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.actions.wire import BadAddress
+from activities.addresses import address_of
 from ledger.ledger import Ledger
 from plans.loading import PlanError, Plans
-from plans.secrets import SecretMissing, resolve
-from workflows.names import SEARCH_ATTRIBUTES
+from plans.secrets import SecretMissing
+from workflows.names import MAIN, SEARCH_ATTRIBUTES
 
 
 class NotReady(Exception):
@@ -56,8 +58,11 @@ async def check_ledger(ledger: Ledger) -> None:
         raise NotReady(str(error)) from None
 
 
-def check_plans(plans: Plans) -> None:
-    """Can every plan be used, and is each service's address known here?
+def check_plans(plans: Plans, *, default: str, queues: tuple[str, ...]) -> tuple[str, ...]:
+    """Can every plan be read, and is the address known here of each service that this worker calls?
+
+    Returns:
+        What is missing for plans other than the default: nobody need use them here, and a start that names one is refused.
 
     Raises:
         NotReady: with file, line and what to mend.
@@ -66,9 +71,16 @@ def check_plans(plans: Plans) -> None:
         loaded = [plans.get(name) for name in plans.names()]
     except PlanError as error:
         raise NotReady(str(error)) from None
+    unusable = []
     for plan in loaded:
         for id, service in plan.services.items():
+            if (service.queue or MAIN) not in queues:
+                continue
             try:
-                resolve(service.base_url)
-            except SecretMissing as missing:
-                raise NotReady(f"plan {plan.plan}, service {id}: {missing}") from None
+                address_of(service)
+            except (SecretMissing, BadAddress) as missing:
+                problem = f"plan {plan.plan}, service {id}: {missing}"
+                if plan.plan == default:
+                    raise NotReady(problem) from None
+                unusable.append(problem)
+    return tuple(unusable)

@@ -14,7 +14,7 @@ from temporalio.runtime import (
 )
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from activities.actions.http import HttpAction
+from activities.actions.dispatch import Actions
 from activities.cases import CaseActivities
 from activities.mail import MailActivities
 from activities.smtp import SmtpSettings
@@ -25,7 +25,7 @@ from worker.attempt_log import AttemptLog
 from worker.heartbeats import Heartbeats
 from worker.settings import Settings
 from workflows.deliver_mail import DeliverMail
-from workflows.names import CALLS_QUEUE, QUEUE
+from workflows.names import MAIN, QUEUE, calls_queue
 from workflows.retire_user import RetireUser
 
 #: A cached workflow whose worker was killed is handed to another one after this.
@@ -59,14 +59,25 @@ def build_workers(
     settings: Settings,
     ledger: Ledger,
     plans: Plans,
-    http: HttpAction,
+    actions: Actions,
     workflow_runner: WorkflowRunner = WORKFLOW_RUNNER,
-) -> tuple[Worker, Worker]:
-    """The two workers of a process: one for workflows, ledger and mail, one for calls of services."""
+) -> list[Worker]:
+    """The workers of a process: one for workflows, ledger and mail, and one a queue for calls of services."""
+    steps = StepActivities(ledger=ledger, action=actions)
+    workers = []
+    for queue in settings.queues:
+        if queue == MAIN:
+            workers.append(_records(client, settings, ledger, plans, workflow_runner))
+        workers.append(_calls(client, settings, steps, task_queue=calls_queue(None if queue == MAIN else queue)))
+    return workers
+
+
+def _records(
+    client: Client, settings: Settings, ledger: Ledger, plans: Plans, workflow_runner: WorkflowRunner
+) -> Worker:
     cases = CaseActivities(ledger=ledger, plans=plans)
     mails = MailActivities(ledger=ledger, smtp=_smtp(settings), templates_dir=settings.templates_dir)
-    steps = StepActivities(ledger=ledger, action=http)
-    records = Worker(
+    return Worker(
         client,
         task_queue=QUEUE,
         workflows=[RetireUser, DeliverMail],
@@ -84,16 +95,18 @@ def build_workers(
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=settings.graceful_shutdown,
     )
-    calls = Worker(
+
+
+def _calls(client: Client, settings: Settings, steps: StepActivities, *, task_queue: str) -> Worker:
+    return Worker(
         client,
-        task_queue=CALLS_QUEUE,
+        task_queue=task_queue,
         activities=[steps.check_subject, steps.run_step, steps.undo_step, steps.verify_erasure],
         interceptors=[AttemptLog(), Heartbeats()],
         max_concurrent_activities=_CALLS_AT_ONCE,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=settings.graceful_shutdown,
     )
-    return records, calls
 
 
 def _smtp(settings: Settings) -> SmtpSettings:

@@ -2,14 +2,24 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from plans.model import Duration
+from plans.fields import Duration, Identifier
+from workflows.names import MAIN
 
 PREFIX = "RETIREMENT_"
+
+
+def _split(value: object) -> object:
+    """Each once: two workers of one process would only share the work of one."""
+    return tuple(dict.fromkeys(part.strip() for part in value.split(","))) if isinstance(value, str) else value
+
+
+#: Names separated by commas.
+Queues = Annotated[tuple[Identifier, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 
 
 class SettingsError(Exception):
@@ -58,6 +68,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log level that is written.", examples=["INFO"]
+    )
+    queues: Queues = Field(
+        default=(MAIN,),
+        description="What this worker serves, with commas: `main` (workflows, ledger, mail, and all services without a queue "
+        "of their own) and the queues that plans give to services.",
+        examples=["main,intranet"],
     )
     graceful_shutdown: Duration = Field(
         default=timedelta(seconds=20),

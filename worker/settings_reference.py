@@ -17,6 +17,7 @@ def settings_reference() -> str:
 _DEFAULTS = {
     "database_url": "`retirement.db` in the current folder",
     "smtp_timeout": "30s",
+    "queues": "main",
     "graceful_shutdown": "20s",
 }
 

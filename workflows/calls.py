@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from workflows import names
-from workflows.messages import Failure, MailReport, Message, SendMail
+from workflows.messages import Failure, Lane, MailReport, Message, SendMail
 
 M = TypeVar("M", bound=Message)
 
@@ -35,7 +35,7 @@ class CallFailed(Exception):
 
 
 async def call_service(
-    activity: names.Activity, argument: Message, returns: type[M], *, call_id: str, summary: str
+    activity: names.Activity, argument: Message, returns: type[M], *, call_id: str, summary: str, lane: Lane
 ) -> M:
     """Run an activity that calls the plan's services. No schedule-to-close: patience counts from the first failure, inside.
 
@@ -51,7 +51,8 @@ async def call_service(
             activity.value,
             argument,
             result_type=returns,
-            task_queue=names.CALLS_QUEUE,
+            task_queue=names.calls_queue(lane.queue),
+            priority=Priority(fairness_key=lane.rate_key or names.UNLIMITED_KEY),
             activity_id=call_id,
             start_to_close_timeout=LONGEST_ATTEMPT,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -89,6 +89,13 @@ class MessageRow(Message):
     reason_code: str | None = None
 
 
+class Lane(Message):
+    """Where calls go: the service's queue, and the key under which the server holds its rate."""
+
+    queue: str | None = None
+    rate_key: str | None = None
+
+
 class StepOutline(Message):
     """What the workflow has to know of a step to branch on it."""
 
@@ -99,6 +106,7 @@ class StepOutline(Message):
     #: Where the data stays on purpose: for how long from the request, and on which ground.
     retained_for: timedelta | None = None
     ground: str | None = None
+    lane: Lane = Lane()
 
 
 class PlanOutline(Message):
@@ -117,6 +125,13 @@ class PlanOutline(Message):
     mails: bool = False
     operators: bool = False
     mail_patience: timedelta = timedelta(days=3)
+    #: Where lookup, facts and rules are asked, with the probes that lie on the same lane.
+    lookup: Lane = Lane()
+
+    @property
+    def steps(self) -> tuple[StepOutline, ...]:
+        """All steps, in the order of their phases."""
+        return (*self.freeze, *self.erase, *self.release)
 
 
 class StepOutcome(Message):
@@ -151,6 +166,7 @@ class OpenedCase(Message):
     resumed: bool = False
     #: Why the case is going back, where it is.
     reason: Reason | None = None
+    code: str | None = None
     requested_at: datetime | None = None
     cool_off_ends_at: datetime | None = None
     due_at: datetime | None = None
@@ -170,10 +186,14 @@ class CaseRef(Message):
 
 
 class CheckSubject(CaseRef):
-    """Input of check_subject. At the re-check nobody is looked up into the vault again, only asked for."""
+    """Input of check_subject. At the re-check nobody is looked up into the vault again, only asked for.
+
+    `lane`: ask only the probes on this lane; everything else has been asked before.
+    """
 
     again: bool = False
     now: datetime
+    lane: Lane | None = None
 
 
 class CheckedSubject(Message):
@@ -206,6 +226,8 @@ class TurnBack(Message):
 
     retirement_id: str
     reason: Reason
+    #: What stood in the way, where the reason alone doesn't say it.
+    code: str | None = None
     now: datetime
     messages: tuple[MessageRow, ...] = ()
     #: Only for a case resumed with `go_back`: `past_return → going_back`, allowed while nothing can be gone.
@@ -217,6 +239,8 @@ class Moved(Message):
 
     moved: bool
     state: str
+    #: Another retirement was faster to the same exclusive claim: this one goes back.
+    claim_lost: bool = False
 
 
 class VerifyErasure(CaseRef):

@@ -15,6 +15,10 @@ WORKFLOW_ID_PREFIX = "retire-user-"
 QUEUE = "retirement"
 #: Everything that calls a service of the plan.
 CALLS_QUEUE = "retirement-calls"
+#: The fairness key of calls that no rate holds back. Without one a call would take over its workflow's, and that one's limit.
+UNLIMITED_KEY = "*"
+#: How RETIREMENT_QUEUES calls all that needs no queue of its own: workflows, ledger, mail, calls of most services.
+MAIN = "main"
 
 RESCIND = "rescind"
 EXTEND = "extend"
@@ -72,6 +76,8 @@ class Reason(StrEnum):
 
     RESCINDED = "rescinded"
     NO_SUCH_SUBJECT = "no_such_subject"
+    NOT_ELIGIBLE = "not_eligible"
+    CLAIM_LOST = "claim_lost"
     LOOKUP_FAILED = "lookup_failed"
     FREEZE_FAILED = "freeze_failed"
     HOLD_EXPIRED = "hold_expired"
@@ -90,6 +96,7 @@ class StepResult(StrEnum):
     ABSENT = "absent"
     RETAINED = "retained"
     DONE = "done"
+    SCRUBBED = "scrubbed"
     UNVERIFIED = "unverified"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -146,6 +153,16 @@ SEARCH_ATTRIBUTES = (
     DUE_AT_ATTRIBUTE,
     COOL_OFF_ENDS_AT_ATTRIBUTE,
 )
+
+
+def calls_queue(queue: str | None) -> str:
+    """The task queue for calls of a service, by the `queue` that the plan gives it."""
+    return CALLS_QUEUE if queue is None else f"{CALLS_QUEUE}-{queue}"
+
+
+def queue_served_as(task_queue: str) -> str:
+    """How RETIREMENT_QUEUES names what serves a task queue."""
+    return task_queue.removeprefix(f"{CALLS_QUEUE}-") if task_queue.startswith(f"{CALLS_QUEUE}-") else MAIN
 
 
 def workflow_id(*, user_id: str, tenant: str | None = None) -> str:

@@ -11,13 +11,11 @@ from typing import Any, NoReturn
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
-from workflows import calls, cooling_off, names, reading
+from workflows import asking, calls, cooling_off, names, outcomes, reading
 from workflows.calls import CallFailed
 from workflows.doors import Doors
 from workflows.holding import HoldEnded, Holding
 from workflows.messages import (
-    CheckedSubject,
-    CheckSubject,
     CloseCase,
     Closed,
     Hold,
@@ -33,12 +31,10 @@ from workflows.messages import (
     StepOutcome,
     StepOutline,
     TurnBack,
-    VerifiedErasure,
-    VerifyErasure,
     Wish,
 )
 from workflows.names import Activity, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
-from workflows.state import attributes_of, details_of, result_of, retained_outcome
+from workflows.state import attributes_of, details_of, result_of
 from workflows.step_graph import run_graph
 
 
@@ -92,7 +88,11 @@ class RetireUser(Doors):
             return await self._go_back(refused.reason, refused.code)
         # The point of no return. No await lies between the last look at the rescind flag and this line.
         self._state.past_return = True
-        return await self._pass_point() or await self._go_forward()
+        passed = await self._pass_point()
+        if passed.claim_lost:
+            self._state.past_return = False
+            return await self._go_back(Reason.CLAIM_LOST)
+        return await self._go_forward()
 
     # --- before the point of no return -------------------------------------------------------------------------------
 
@@ -141,15 +141,8 @@ class RetireUser(Doors):
 
     async def _check(self, *, again: bool = False) -> None:
         self._enter(Phase.RECHECK if again else Phase.CHECK)
-        argument = CheckSubject(**self._state.case_ref(), again=again, now=workflow.now())
-        call_id = "recheck" if again else "check"
         try:
-            checked = await self._holding.call(
-                call_id,
-                lambda: calls.call_service(
-                    Activity.CHECK_SUBJECT, argument, CheckedSubject, call_id=call_id, summary="look the person up"
-                ),
-            )
+            checked = await asking.look_up(self._state, self._holding, again=again)
         except CallFailed as failed:
             raise _Refused(Reason.LOOKUP_FAILED, failed.failure.code) from None
         except HoldEnded:
@@ -165,8 +158,8 @@ class RetireUser(Doors):
             self._is_cooling_off()
         ):  # otherwise nothing is left to change one's mind about, and the next mail says it all
             self._mailing.post(Mail.RECEIVED)
-        outcomes = await run_graph(self._state.outline.freeze, self._freeze_step)
-        failed = [outcome for outcome in outcomes if outcome.result is StepResult.FAILED]
+        ended = await run_graph(self._state.outline.freeze, self._freeze_step)
+        failed = [outcome for outcome in ended if outcome.result is StepResult.FAILED]
         if failed:
             expired = failed[0].code == Reason.HOLD_EXPIRED
             raise _Refused(Reason.HOLD_EXPIRED if expired else Reason.FREEZE_FAILED, failed[0].code)
@@ -205,14 +198,13 @@ class RetireUser(Doors):
 
     # --- after the point of no return --------------------------------------------------------------------------------
 
-    async def _pass_point(self) -> Result | None:
+    async def _pass_point(self) -> Moved:
         """Move the case in the ledger, before any effect: the flag alone would not survive a reset of this run."""
         self._enter(Phase.ERASE)
         self._publish()
         kept = [step for step in self._state.outline.erase if step.retained_for is not None]
-        retained = tuple(retained_outcome(self._state, step, now=workflow.now()) for step in kept)
-        self._state.outcomes.update((outcome.step, outcome) for outcome in retained)
-        return await self._move(
+        retained = tuple(self._retained(step) for step in kept)
+        passed = await self._move(
             "point_of_no_return",
             lambda: calls.tell_ledger(
                 Activity.PASS_POINT_OF_NO_RETURN,
@@ -226,11 +218,14 @@ class RetireUser(Doors):
                 summary="point of no return",
             ),
         )
+        if passed.moved:
+            self._state.outcomes.update((outcome.step, outcome) for outcome in retained)
+        return passed
 
     async def _go_forward(self) -> Result:
         finished = (
             await self._run_phase(Phase.ERASE, self._state.outline.erase)
-            and await self._verify()
+            and await self._verify_erasure()
             # Only now: nobody is to take over the name of a half-deleted account.
             and await self._run_phase(Phase.RELEASE, self._state.outline.release)
         )
@@ -242,73 +237,43 @@ class RetireUser(Doors):
         """Run a phase's steps as a graph; has none of them failed?"""
         if steps:
             self._enter(phase)
-        outcomes = await run_graph(steps, self._run_step)
-        return not any(outcome.result is StepResult.FAILED for outcome in outcomes)
+        ended = await run_graph(steps, self._run_step)
+        return not any(outcome.result is StepResult.FAILED for outcome in ended)
 
     async def _run_step(self, step: StepOutline) -> StepOutcome:
         ended = self._state.outcomes.get(step.id)
         if ended is None and step.retained_for is not None:  # a resumed run whose plan came to keep something
-            self._state.conclude(retained_outcome(self._state, step, now=workflow.now()))
+            self._state.conclude(self._retained(step))
         elif ended is None or ended.result is StepResult.FAILED:
             present = step.id in self._state.present if step.has_probe else None
             self._state.begun_at[step.id] = workflow.now()
-            self._state.conclude(await self._outcome(Activity.RUN_STEP, step.id, call_id=step.id, present=present))
+            self._state.conclude(await self._outcome(Activity.RUN_STEP, step, call_id=step.id, present=present))
         return self._state.outcomes[step.id]
 
-    async def _verify(self) -> bool:
-        """Ask every probe once more: another service may have written the person back."""
-        probed = tuple(
-            step.id
-            for step in self._state.outline.erase
-            if step.has_probe and self._state.outcomes[step.id].result is not StepResult.SKIPPED
-        )
-        if not probed:
-            return True
-        self._enter(Phase.VERIFY)
-        argument = VerifyErasure(
-            **self._state.case_ref(), steps=probed, present=self._state.present, now=workflow.now()
-        )
-        try:
-            verified = await self._holding.call(
-                "verify",
-                lambda: calls.call_service(
-                    Activity.VERIFY_ERASURE,
-                    argument,
-                    VerifiedErasure,
-                    call_id="verify",
-                    summary="ask every probe again",
-                ),
-            )
-        except CallFailed as failed:
-            for step in failed.failure.steps or probed:
-                self._state.conclude(_failed(step, failed.failure.code, failed.failure.detail))
-            return False
-        except HoldEnded as ended:
-            for step in probed:
-                outcome = _decided(step, ended)
-                if outcome.result is not StepResult.FAILED:  # an operator's word is no proof
-                    outcome = outcome.model_copy(update={"result": StepResult.UNVERIFIED})
-                self._state.conclude(outcome)
-            return not self._state.failed
-        for outcome in verified.outcomes:
-            self._state.outcomes[outcome.step] = outcome
-            # Recorded by the verification: what an operator said before must not be written over it at the end.
-            self._state.concluded.pop(outcome.step, None)
-        return True
+    async def _verify_erasure(self) -> bool:
+        if any(step.has_probe for step in self._state.outline.erase):
+            self._enter(Phase.VERIFY)
+        return await asking.verify(self._state, self._holding)
+
+    def _retained(self, step: StepOutline) -> StepOutcome:
+        now = workflow.now()
+        return outcomes.retained(step, requested_at=self._state.opened.requested_at or now, now=now)
 
     # --- the way back ------------------------------------------------------------------------------------------------
 
     async def _go_back(self, reason: Reason, code: str | None = None) -> Result:
         """Restore everything that may have been frozen, latest first, and say so. Only ever undoes."""
         self._enter(Phase.GOING_BACK)
-        reason = self._state.opened.reason or reason
-        conflict = await self._move(
+        if self._state.opened.reason is not None:
+            reason, code = self._state.opened.reason, self._state.opened.code
+        await self._move(
             "turn_back",
             lambda: calls.tell_ledger(
                 Activity.TURN_BACK,
                 TurnBack(
                     retirement_id=self._state.retirement_id,
                     reason=reason,
+                    code=code,
                     now=workflow.now(),
                     messages=self._take_messages(),
                     from_past_return=self._state.opened.state == "past_return",
@@ -317,10 +282,9 @@ class RetireUser(Doors):
                 summary="turn back",
             ),
         )
-        if conflict is not None:
-            return conflict
-        for step in reversed(self._state.frozen):
-            self._state.undone[step] = await self._outcome(Activity.UNDO_STEP, step, call_id=f"{step}:undo")
+        freeze = {step.id: step for step in self._state.outline.freeze}
+        for step in reversed([id for id in self._state.frozen if freeze[id].has_undo]):
+            self._state.undone[step] = await self._outcome(Activity.UNDO_STEP, freeze[step], call_id=f"{step}:undo")
         if any(outcome.result is StepResult.FAILED for outcome in self._state.undone.values()):
             await self._stop(Direction.BACK)
         mail = Mail.RESCINDED if reason is Reason.RESCINDED else Mail.ABORTED
@@ -423,22 +387,25 @@ class RetireUser(Doors):
     # --- calls and holds ---------------------------------------------------------------------------------------------
 
     async def _outcome(
-        self, activity: Activity, step: str, *, call_id: str, present: bool | None = None
+        self, activity: Activity, step: StepOutline, *, call_id: str, present: bool | None = None
     ) -> StepOutcome:
         """Run a step or its undo to an outcome; a failure is one, too."""
-        argument = RunStep(**self._state.case_ref(), step=step, present=present, now=workflow.now())
+        argument = RunStep(**self._state.case_ref(), step=step.id, present=present, now=workflow.now())
         try:
             return await self._holding.call(
-                step,
-                lambda: calls.call_service(activity, argument, StepOutcome, call_id=call_id, summary=call_id),
+                step.id,
+                lambda: calls.call_service(
+                    activity, argument, StepOutcome, call_id=call_id, summary=call_id, lane=step.lane
+                ),
             )
         except CallFailed as failed:
-            return _failed(step, failed.failure.code, failed.failure.detail)
+            failure = failed.failure
+            return outcomes.failed(step.id, code=failure.code, detail=failure.detail, now=workflow.now())
         except HoldEnded as ended:
-            return _decided(step, ended)
+            return outcomes.decided(step.id, ended=ended, now=workflow.now())
 
-    async def _move(self, step: str, move: Callable[[], Awaitable[Moved]]) -> Result | None:
-        """Move the case. A refused move means that this run is not the one to decide: held, and never forced.
+    async def _move(self, step: str, move: Callable[[], Awaitable[Moved]]) -> Moved:
+        """Move the case, or lose a claim. Any other refusal means that this run is not the one to decide: held, never forced.
 
         Raises:
             ApplicationError: RetirementErrored, where the conflict outlives the hold. The case is left as it is.
@@ -446,6 +413,8 @@ class RetireUser(Doors):
         recorded = self._state.messages_recorded
         while not (moved := await move()).moved:
             self._state.messages_recorded = recorded  # a refused move leaves everything as it was, messages too
+            if moved.claim_lost:
+                break
             try:
                 await self._holding.wait(step, HeldCause.CONFLICT, f"case_{moved.state}")
             except HoldEnded:
@@ -454,7 +423,7 @@ class RetireUser(Doors):
                 direction = Direction.FORWARD if self._state.past_return else Direction.BACK
                 raise self._errored(direction, code="conflict") from None
         self._holding.end(step)
-        return None
+        return moved
 
     # --- what others see ---------------------------------------------------------------------------------------------
 
@@ -488,19 +457,3 @@ def _read_start(raw: tuple[Any, ...]) -> Start:
     if info.cron_schedule:
         raise reading.BadField("cron schedule", "left out: a person is retired once")
     return start
-
-
-def _failed(step: str, code: str, detail: str | None = None) -> StepOutcome:
-    return StepOutcome(step=step, result=StepResult.FAILED, code=code, detail=detail, at=workflow.now())
-
-
-def _decided(step: str, ended: HoldEnded) -> StepOutcome:
-    """What becomes of a step whose hold ended without its cause going away."""
-    by = ended.wish.by if ended.wish else None
-    match ended.decision:
-        case "skip":
-            code = ended.wish.reason_code if ended.wish else None
-            return StepOutcome(step=step, result=StepResult.SKIPPED, code=code, by=by, at=workflow.now())
-        case "done":
-            return StepOutcome(step=step, result=StepResult.DONE, code="by_hand", by=by, at=workflow.now())
-    return _failed(step, Reason.HOLD_EXPIRED)

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
@@ -24,7 +24,7 @@ from workflows.messages import (
 from workflows.names import Outcome, Phase, Reason, StepResult
 
 #: Outcomes after which nothing is left at a service.
-GONE = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.UNVERIFIED, StepResult.DONE})
+GONE = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.SCRUBBED, StepResult.UNVERIFIED, StepResult.DONE})
 
 _BEFORE_RETURN = (Phase.OPEN, Phase.CHECK, Phase.FREEZE, Phase.COOL_OFF, Phase.RECHECK)
 
@@ -145,12 +145,6 @@ def status_of(state: RetirementState) -> Status:
         gone=state.gone,
         messages=tuple(state.messages),
     )
-
-
-def retained_outcome(state: RetirementState, step: StepOutline, *, now: datetime) -> StepOutcome:
-    """What the plan keeps on purpose, dated from the request. No service is asked: that is the point of it."""
-    until = (state.opened.requested_at or now) + (step.retained_for or timedelta(0))
-    return StepOutcome(step=step.id, result=StepResult.RETAINED, detail=step.ground, until=until, at=now)
 
 
 def result_of(

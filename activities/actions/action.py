@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from activities.actions.answers import Answer, NoAnswer
-from plans.model import Request, Service
+from plans.requests import Request
+from plans.services import Service
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Action(Protocol):
         Raises:
             RenderingError: the request can't be made from the context.
             SecretMissing: a secret of the plan is not on this worker.
-            BadAddress: the service's base URL is none.
+            BadAddress: the service's address is none.
         """
         ...
 
@@ -39,17 +40,35 @@ class Action(Protocol):
         ...
 
     async def is_route_known(self, call: Call) -> bool | None:
-        """Does the place exist at all, so that its "not found" is about the person? None: can't be told right now."""
+        """Does the place exist at all, so that its "not found" is about the person? None: can't be told right now.
+
+        True where "not found" can't come from a wrong place.
+        """
         ...
 
     def place_to_ask(self, call: Call, *, url: object) -> str | None:
-        """The place that an answer named, if it belongs to the service itself: it may be stored and followed."""
+        """The place that an answer named, if it belongs to the service itself: it may be stored and followed.
+
+        None where it doesn't, or where this kind of service has no such places.
+        """
         ...
 
     def describe(self, call: Call, answer: Answer | NoAnswer) -> str:
-        """What was asked and what came back, for people and records: templates and codes, never a value."""
+        """What was asked and what came back, for people and records. `told` says it for most."""
         ...
 
     async def close(self) -> None:
         """Give the connections back."""
         ...
+
+
+def told(call: Call, answer: Answer | NoAnswer) -> str:
+    """What was asked and what came back: the plan's own text and codes, never a value."""
+    if isinstance(answer, Answer):
+        return f"{call.request.title} → {answer.status}"
+    kind = f" ({answer.kind})" if answer.kind is not None else ""
+    return f"{call.request.title} → {answer.code}{kind}"
+
+
+#: What `follow` answers where `place_to_ask` names no place.
+NOTHING_TO_FOLLOW = NoAnswer(code="nothing_to_follow", touched=False, may_pass=False)

@@ -37,14 +37,18 @@ class NoAnswer:
     #: Set where the cause is ours to mend: credentials, configuration.
     held: HeldCause | None = None
     wait: timedelta | None = None
+    #: What may be told beside the code: the name of a type, never a value or a text of somebody else's.
+    kind: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What the meaning of an answer depends on besides the answer."""
+    """What the meaning of an answer depends on besides the answer. The plan's codes are those of the step."""
 
     method: str
     absent: tuple[int, ...] = ()
+    permanent: tuple[int, ...] = ()
+    transient: tuple[int, ...] = ()
     polled: bool = False
     #: A step of this service has succeeded with these credentials, so a 403 is about this request and not about them.
     succeeded_before: bool = False
@@ -103,7 +107,11 @@ ROUTE_UNKNOWN = frozenset({404, 410})
 
 
 def meaning_of(answer: Answer | NoAnswer, rules: Rules) -> Meaning:
-    """Decide what an answer means. Every status and every way of not answering has exactly one meaning."""
+    """Decide what an answer means. Every status and every way of not answering has exactly one meaning.
+
+    A 2xx is done, whatever the plan says. Of everything else the plan's word counts before the defaults, 401 and 403 not
+    excepted; a code that it names twice is `absent` rather than `permanent`, and `permanent` rather than `transient`.
+    """
     if isinstance(answer, NoAnswer):
         if answer.held is not None:
             return Held(code=answer.code, cause=answer.held)
@@ -114,17 +122,32 @@ def meaning_of(answer: Answer | NoAnswer, rules: Rules) -> Meaning:
     status, code = answer.status, f"http_{answer.status}"
     if 200 <= status < 300:
         return Working() if status == 202 and rules.polled else Done()
-    if status in rules.absent or (status == 410 and rules.method == "DELETE"):
+    if status in rules.absent:
         return Absent(code=code, needs_proof=status in ROUTE_UNKNOWN)
+    if status in rules.permanent:
+        return Permanent(code=code, touched=_may_have_acted(status))
+    if status in rules.transient:
+        return Transient(code=code, touched=_may_have_acted(status), wait=retry_after(answer))
+    return _by_default(answer, rules, code=code)
+
+
+def _by_default(answer: Answer, rules: Rules, *, code: str) -> Meaning:
+    """What a status means that the plan says nothing about."""
+    status = answer.status
+    if status == 410 and rules.method == "DELETE":
+        return Absent(code=code, needs_proof=True)
     if status in _TRANSIENT_4XX or (status >= 500 and status not in _PERMANENT_5XX):
-        # A refused 4xx did nothing; behind a 5xx anything may have happened.
-        return Transient(code=code, touched=status >= 500, wait=retry_after(answer))
+        return Transient(code=code, touched=_may_have_acted(status), wait=retry_after(answer))
     if status == 401:
         return Held(code=code, cause=HeldCause.CREDENTIALS)
     if status == 403 and not rules.succeeded_before:
         return Held(code=code, cause=HeldCause.CREDENTIALS, first_contact=True)
-    # A redirect may be how the service says that it did it (303 after a POST).
-    return Permanent(code=code, touched=status < 400)
+    return Permanent(code=code, touched=status not in _PERMANENT_5XX and _may_have_acted(status))
+
+
+def _may_have_acted(status: int) -> bool:
+    """Who answers 4xx refused and did nothing. A redirect may say that it was done (303); behind a 5xx all is possible."""
+    return not 400 <= status < 500
 
 
 def retry_after(answer: Answer) -> timedelta | None:

@@ -1,7 +1,9 @@
-"""How a call shows who it is: not at all, by a fixed token, or by a renewable one that all calls of a worker share."""
+"""How a call shows who it is: not at all, by something fixed, or by a renewable token that all calls of a worker share."""
 
 import asyncio
+import base64
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
@@ -9,9 +11,9 @@ from urllib.parse import quote_plus
 import httpx
 
 from activities.actions.answers import Answer, NoAnswer, retry_after
-from activities.actions.wire import BUSY, Wire
-from plans.model import Auth, BearerAuth, ClientCredentialsAuth
+from activities.actions.wire import Wire
 from plans.secrets import resolve
+from plans.services import ApiKeyAuth, Auth, BasicAuth, BearerAuth, ClientCredentialsAuth, NoAuth
 from workflows.names import HeldCause
 
 _LONGEST_MARGIN = 60.0
@@ -28,6 +30,11 @@ class _Token:
     value: str = field(repr=False)
     renew_at: float
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """How it is sent."""
+        return {"Authorization": f"Bearer {self.value}"}
+
 
 class Credentials:
     """The tokens of a worker, in memory only, one per (token_url, client_id, scope), whichever plan asks for it."""
@@ -37,29 +44,40 @@ class Credentials:
         self._tokens: dict[_Key, _Token] = {}
         self._fetching: dict[_Key, asyncio.Task[_Token | NoAnswer]] = {}
 
-    async def authorization(self, auth: Auth, *, refused: str | None = None) -> str | NoAnswer | None:
-        """The `Authorization` header, None where none is needed, or why it can't be had.
+    async def headers(self, auth: Auth, *, refused: Mapping[str, str] | None = None) -> Mapping[str, str] | NoAnswer:
+        """The headers that show who we are, or why they can't be had. Ask before taking a slot: a token may be fetched.
 
-        `refused` is a header that the service has just answered with 401: a renewable one isn't handed out again.
+        `refused` are headers that the service has just answered with 401: a renewable token isn't handed out again.
 
         Raises:
             SecretMissing: a secret of the plan is not on this worker.
         """
-        if isinstance(auth, BearerAuth):
-            return f"Bearer {resolve(auth.token)}"
-        if not isinstance(auth, ClientCredentialsAuth):
-            return None
+        match auth:
+            case NoAuth():
+                return {}
+            case BearerAuth():
+                return _sendable({"Authorization": f"Bearer {resolve(auth.token)}"}, otherwise="bad_token")
+            case ApiKeyAuth():
+                return _sendable({auth.header: resolve(auth.key)}, otherwise="bad_api_key")
+            case BasicAuth():
+                return _basic(username=resolve(auth.username), password=resolve(auth.password))
+            case ClientCredentialsAuth():
+                return await self._with_token(auth, refused=refused)
+
+    async def _with_token(
+        self, auth: ClientCredentialsAuth, *, refused: Mapping[str, str] | None
+    ) -> Mapping[str, str] | NoAnswer:
         key = (resolve(auth.token_url), resolve(auth.client_id), auth.scope)
         token = self._tokens.get(key)
-        if token is None or time.monotonic() >= token.renew_at or f"Bearer {token.value}" == refused:
+        if token is None or time.monotonic() >= token.renew_at or token.headers == refused:
             fetched = await self._renewed(key, secret=resolve(auth.client_secret))
             if isinstance(fetched, NoAnswer):
                 return fetched
             token = fetched
-        return f"Bearer {token.value}"
+        return token.headers
 
     async def _renewed(self, key: _Key, *, secret: str) -> _Token | NoAnswer:
-        """Fetch a token; whoever asks meanwhile waits for the same answer."""
+        """Fetch a token; whoever asks meanwhile waits for the same answer. One at a time, so it needs no slot."""
         fetching = self._fetching.get(key)
         if fetching is None:
             fetching = asyncio.create_task(self._fetch(key, secret=secret))
@@ -80,14 +98,30 @@ class Credentials:
         if isinstance(answer, NoAnswer):
             # Whatever happened at the token endpoint, nothing was done to the person.
             held = None if answer.may_pass else HeldCause.CONFIGURATION
-            code = BUSY if answer.code == BUSY else f"token_{answer.code}"
-            return NoAnswer(code=code, touched=False, held=held)
+            return NoAnswer(code=f"token_{answer.code}", touched=False, held=held)
         token = _read_token(answer, asked_at=asked_at)
         if isinstance(token, _Token):
             self._tokens[key] = token
         else:
             self._tokens.pop(key, None)
         return token
+
+
+def _basic(*, username: str, password: str) -> Mapping[str, str] | NoAnswer:
+    """User name and password as RFC 7617 has them, in UTF-8. The first colon ends the name, so it can't hold one."""
+    joined = f"{username}:{password}"
+    if ":" in username or any(ord(character) < 0x20 or ord(character) == 0x7F for character in joined):
+        return NoAnswer(code="bad_basic_auth", touched=False, held=HeldCause.CREDENTIALS)
+    # A variable may hold bytes that are no text; they go out as they came in.
+    encoded = base64.b64encode(joined.encode("utf-8", "surrogateescape")).decode()
+    return {"Authorization": f"Basic {encoded}"}
+
+
+def _sendable(headers: Mapping[str, str], *, otherwise: str) -> Mapping[str, str] | NoAnswer:
+    """The headers, unless a value is empty or holds what no header may: a line break at a secret's end, for example."""
+    if all(value.isascii() and value.isprintable() and value.strip() == value != "" for value in headers.values()):
+        return headers
+    return NoAnswer(code=otherwise, touched=False, held=HeldCause.CREDENTIALS)
 
 
 def _read_token(answer: Answer, *, asked_at: float) -> _Token | NoAnswer:

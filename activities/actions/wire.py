@@ -3,8 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,17 +11,15 @@ from urllib.parse import urlsplit
 import httpx
 
 from activities.actions.answers import Answer, NoAnswer
+from activities.actions.bulkhead import NO_SLOT
 
 _CONNECT_TIMEOUT = 5.0
-_LARGEST_BODY = 1024 * 1024
-#: Calls in flight at one origin. Whoever finds no slot soon gives way: a hung service must not hold up the rest.
-_SLOTS = 50
-_WAIT_FOR_SLOT = 0.5
-#: Shorter than common servers keep an idle connection (5 s): a reused one must not be closing just then.
-_LIMITS = httpx.Limits(max_connections=_SLOTS, max_keepalive_connections=_SLOTS, keepalive_expiry=4.0)
+#: Of what is larger nothing is kept, whichever kind of service answers it.
+LARGEST_BODY = 1024 * 1024
+#: Connections are bounded by the services' bulkhead, not here: services behind one origin share its pool. An idle one is
+#: given up sooner than common servers do it (5 s): a reused one must not be closing just then.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=50, keepalive_expiry=4.0)
 
-#: No slot: nothing was sent, and no patience is used.
-BUSY = "busy"
 TIMEOUT = "timeout"
 
 #: Every exception of httpx by class; a subclass without a line of its own counts as its nearest base.
@@ -30,7 +27,7 @@ TIMEOUT = "timeout"
 NO_ANSWERS: Mapping[type[Exception], NoAnswer] = {
     httpx.ConnectError: NoAnswer(code="connect_error", touched=False),
     httpx.ConnectTimeout: NoAnswer(code="connect_timeout", touched=False),
-    httpx.PoolTimeout: NoAnswer(code=BUSY, touched=False),
+    httpx.PoolTimeout: NO_SLOT,
     httpx.ProxyError: NoAnswer(code="proxy_error", touched=False),
     httpx.ReadTimeout: NoAnswer(code=TIMEOUT, touched=True),
     httpx.WriteTimeout: NoAnswer(code=TIMEOUT, touched=True),
@@ -92,13 +89,12 @@ def origin_of(url: str) -> str:
 
 
 class Wire:
-    """The connections of a worker: one pool an origin, so that a hung service takes none from a healthy one."""
+    """The connections of a worker: one pool an origin."""
 
     def __init__(self, *, version: str) -> None:
         self._user_agent = f"account-retirement/{version}"
         self._tls: ssl.SSLContext | None = None
         self._pools: dict[str, httpx.AsyncClient] = {}
-        self._slots: dict[str, asyncio.Semaphore] = {}
 
     async def send(
         self,
@@ -114,16 +110,12 @@ class Wire:
         """Send one request and read its answer, within `timeout` seconds in all. Never raises for the network."""
         started = _Started()
         try:
-            origin = origin_of(url)
-            pool = self._pool(origin)
+            pool = self._pool(origin_of(url))
             request = pool.build_request(
                 method, url, headers=_encoded(headers), content=content, data=dict(form) if form else None
             )
-            async with self._slot(origin) as has_slot:
-                if not has_slot:
-                    return NO_ANSWERS[httpx.PoolTimeout]
-                async with asyncio.timeout(timeout):
-                    return await _exchange(pool, request, started=started, basic=basic)
+            async with asyncio.timeout(timeout):
+                return await _exchange(pool, request, started=started, basic=basic)
         except TimeoutError:
             # A status that has arrived stands, even if its body never ends.
             return started.answer or NO_ANSWERS[httpx.TimeoutException]
@@ -137,20 +129,6 @@ class Wire:
         pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             await pool.aclose()
-
-    @asynccontextmanager
-    async def _slot(self, origin: str) -> AsyncIterator[bool]:
-        slots = self._slots.setdefault(origin, asyncio.Semaphore(_SLOTS))
-        try:
-            async with asyncio.timeout(_WAIT_FOR_SLOT):
-                await slots.acquire()
-        except TimeoutError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            slots.release()
 
     def _pool(self, origin: str) -> httpx.AsyncClient:
         pool = self._pools.get(origin)
@@ -200,7 +178,7 @@ async def _read(response: httpx.Response) -> bytes | None:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > _LARGEST_BODY:
+        if len(body) > LARGEST_BODY:
             return None
     return bytes(body)
 

@@ -7,7 +7,7 @@ import typer
 from starter.access import open_ledger, read_settings, run
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json, Tenant, Who
-from starter.output import Output, columns
+from starter.output import Output, columns, reason_of
 from starter.subjects import find_subject, not_found
 
 if TYPE_CHECKING:
@@ -84,9 +84,11 @@ def _facts_of(
 
     return {
         **{name: getattr(case, name) for name in _HEAD if name != "in_time"},
+        "code": case.code,
         "in_time": case.closed_at <= case.due_at if case.closed_at is not None else None,
         "erased": named(StepResult.ERASED),
         "absent": named(StepResult.ABSENT),
+        "scrubbed": named(StepResult.SCRUBBED),
         "retained": named(StepResult.RETAINED),
         "skipped": named(StepResult.SKIPPED),
         "unverified": named(StepResult.UNVERIFIED),
@@ -114,7 +116,9 @@ def _step(row: "StepRow") -> dict[str, Any]:
 
 def _lines_of(facts: dict[str, Any]) -> list[str]:
     head = [(title, facts[name]) for name, title in _HEAD.items()]
-    summary = [(name, facts[name]) for name in ("erased", "absent", "retained", "skipped", "unverified", "failed")]
+    head[list(_HEAD).index("reason")] = ("reason", reason_of(facts))
+    named = ("erased", "absent", "scrubbed", "retained", "skipped", "unverified", "failed")
+    summary = [(name, facts[name]) for name in named]
     lines = columns(head + summary)
     for table, names in _TABLES.items():
         if facts[table]:

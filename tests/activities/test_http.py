@@ -1,6 +1,6 @@
 """The http action against a real server."""
 
-import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,13 @@ from activities.actions.action import Call
 from activities.actions.answers import Answer, NoAnswer
 from activities.actions.http import HttpAction
 from activities.actions.wire import BadAddress, origin_of
-from plans.model import BearerAuth, Method, NoAuth, Request, Service
+from activities.addresses import address_of, is_same_place
+from plans.requests import HttpRequest, Method
+from plans.secrets import SecretMissing
+from plans.services import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth
+from plans.services import HttpService as PlannedService
 from tests.support.http_service import HttpService, Received, Reply, http_service
+from workflows.names import HeldCause
 
 
 @pytest.fixture
@@ -32,12 +37,13 @@ async def action() -> AsyncIterator[HttpAction]:
 def a_call(service: HttpService, **overrides: Any) -> Call:
     user_id = overrides.pop("user_id", "ada-17")
     key = overrides.pop("key", None)
-    offered = Service(
+    offered = PlannedService(
         base_url=overrides.pop("base_url", service.url),
         auth=overrides.pop("auth", NoAuth()),
         timeout=overrides.pop("timeout", timedelta(seconds=10)),
+        headers=overrides.pop("service_headers", {}),
     )
-    request = Request(**{"method": Method.DELETE, "path": "/users/{{ user_id }}", **overrides})
+    request = HttpRequest(**{"method": Method.DELETE, "path": "/users/{{ user_id }}", **overrides})
     return Call(service=offered, request=request, context={"user_id": user_id, "tenant": None}, key=key)
 
 
@@ -122,33 +128,89 @@ async def test_a_service_that_hangs_is_a_timeout_that_may_have_done_it(
     assert answer == NoAnswer(code="timeout", touched=True)
 
 
-async def test_a_hung_service_gives_way_soon_and_holds_nobody_else_up(service: HttpService, action: HttpAction) -> None:
-    service.otherwise(Reply(after=2))
-    async with http_service() as healthy:
-        healthy.otherwise(Reply(status=204))
-        hung = [asyncio.ensure_future(action.call(a_call(service, timeout=timedelta(seconds=3)))) for _ in range(60)]
-        await service.arrived.wait()
-        answer = await action.call(a_call(healthy))
-        assert isinstance(answer, Answer) and answer.status == 204
-        assert not any(task.done() for task in hung)
-        answers = await asyncio.gather(*hung)
-        assert answers.count(NoAnswer(code="busy", touched=False)) == 10
-
-
 async def test_nobody_listening_is_a_connect_error_that_did_nothing(action: HttpAction) -> None:
     async with http_service() as gone:
         pass
     assert await action.call(a_call(gone)) == NoAnswer(code="connect_error", touched=False)
 
 
-async def test_a_fixed_key_is_not_tried_twice(
-    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch
+def basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+FIXED: list[tuple[Auth, str, str]] = [
+    (BearerAuth(token="${env:SECRET}"), "authorization", "Bearer t-1"),
+    (ApiKeyAuth(key="${env:SECRET}"), "x-api-key", "t-1"),
+    (ApiKeyAuth(header="Acme-Key", key="${env:SECRET}"), "acme-key", "t-1"),
+    (BasicAuth(username="retirement", password="${env:SECRET}"), "authorization", basic("retirement", "t-1")),
+    # RFC 7617 §2.1: both parts in UTF-8; the first colon ends the name, others belong to the password.
+    (BasicAuth(username="Zoë", password="pä:ß:€"), "authorization", basic("Zoë", "pä:ß:€")),
+    (BasicAuth(username="", password="${env:SECRET}"), "authorization", basic("", "t-1")),
+]
+
+
+@pytest.mark.parametrize(("auth", "header", "sent"), FIXED)
+async def test_a_fixed_credential_is_sent_and_not_tried_twice(
+    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth, header: str, sent: str
 ) -> None:
-    monkeypatch.setenv("FORUM_TOKEN", "t-1")
+    monkeypatch.setenv("SECRET", "t-1")
     service.otherwise(Reply(status=401))
-    answer = await action.call(a_call(service, auth=BearerAuth(token="${env:FORUM_TOKEN}")))
+    answer = await action.call(a_call(service, auth=auth))
     assert isinstance(answer, Answer) and answer.status == 401
-    assert [received.headers["authorization"] for received in service.received] == ["Bearer t-1"]
+    assert [received.headers[header] for received in service.received] == [sent]
+
+
+@pytest.mark.parametrize(
+    ("auth", "code"),
+    [
+        (BearerAuth(token="${env:SECRET}"), "bad_token"),
+        (ApiKeyAuth(key="${env:SECRET}"), "bad_api_key"),
+        (BasicAuth(username="${env:SECRET}", password="x"), "bad_basic_auth"),
+        (BasicAuth(username="x", password="${env:SECRET}"), "bad_basic_auth"),
+    ],
+)
+async def test_a_credential_that_no_header_can_hold_is_held_and_not_sent(
+    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth, code: str
+) -> None:
+    monkeypatch.setenv("SECRET", "t-1\r\nX-Evil: 1")
+    held = NoAnswer(code=code, touched=False, held=HeldCause.CREDENTIALS)
+    assert await action.call(a_call(service, auth=auth)) == held
+    monkeypatch.setenv("SECRET", "")
+    if not isinstance(auth, BasicAuth):
+        assert await action.call(a_call(service, auth=auth)) == held
+    monkeypatch.delenv("SECRET")
+    with pytest.raises(SecretMissing, match="SECRET"):
+        await action.call(a_call(service, auth=auth))
+    assert service.received == []
+
+
+async def test_a_user_name_with_a_colon_is_held_as_it_would_end_there(service: HttpService, action: HttpAction) -> None:
+    answer = await action.call(a_call(service, auth=BasicAuth(username="a:b", password="c")))
+    assert answer == NoAnswer(code="bad_basic_auth", touched=False, held=HeldCause.CREDENTIALS)
+
+
+async def test_a_request_s_header_replaces_the_service_s_and_credentials_replace_both(
+    service: HttpService, action: HttpAction
+) -> None:
+    call = a_call(
+        service,
+        auth=ApiKeyAuth(key="t-1"),
+        service_headers={"X-Tenant": "acme", "x-api-key": "of the service", "Accept": "application/vnd.acme+json"},
+        headers={"x-tenant": "other", "X-API-KEY": "of the request"},
+    )
+    await action.call(call)
+    [received] = service.received
+    assert received.headers["x-tenant"] == "other" and received.headers["x-api-key"] == "t-1"
+    assert received.headers["accept"] == "application/vnd.acme+json"
+
+
+async def test_a_place_to_ask_is_asked_with_the_service_s_headers(service: HttpService, action: HttpAction) -> None:
+    call = a_call(service, auth=ApiKeyAuth(key="t-1"), service_headers={"X-Tenant": "acme"}, headers={"X-Own": "1"})
+    await action.follow(call, url=f"{service.url}/jobs/1")
+    [received] = service.received
+    assert (received.method, received.target) == ("GET", "/jobs/1")
+    assert received.headers["x-tenant"] == "acme" and received.headers["x-api-key"] == "t-1"
+    assert "x-own" not in received.headers
 
 
 async def test_a_route_is_known_by_what_it_answers_a_stranger(service: HttpService, action: HttpAction) -> None:
@@ -176,8 +238,42 @@ async def test_what_a_stranger_s_answer_proves(
     assert await action.is_route_known(a_call(service, auth=BearerAuth(token="t-1"))) is known
 
 
-async def test_a_service_without_credentials_proves_no_route(service: HttpService, action: HttpAction) -> None:
-    assert await action.is_route_known(a_call(service)) is False
+@pytest.mark.parametrize("auth", [BasicAuth(username="u", password="SECRET"), ApiKeyAuth(key="SECRET"), NoAuth()])
+async def test_a_stranger_shows_neither_credentials_nor_person(
+    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth
+) -> None:
+    monkeypatch.setenv("KEY", "SECRET")
+    service.otherwise(Reply(status=401))
+    call = a_call(
+        service,
+        auth=auth,
+        base_url=service.url.replace("//", "//worker:SECRET@"),
+        service_headers={"X-Tenant": "acme", "X-Gate": "${env:KEY}"},
+        headers={"X-Own": "id ${env:KEY}", "X-Acting-For": "{{ user_id }}"},
+        query={"key": "${env:KEY}", "full": "yes", "of": "{{ user_id }}"},
+        key="r-1:lock",
+    )
+    assert await action.is_route_known(call) is True
+    [received] = service.received
+    # What is the same for everybody may be what finds the route.
+    assert received.target == "/users/ada-17?full=yes&of=ada-17" and received.headers["x-tenant"] == "acme"
+    assert "SECRET" not in str(received) and base64.b64encode(b"worker:SECRET").decode() not in str(received)
+    assert not received.headers.keys() & {"authorization", "x-api-key", "x-gate", "x-own", "x-acting-for"}
+    assert "idempotency-key" not in received.headers
+
+
+async def test_a_route_is_known_for_its_service_only(service: HttpService, action: HttpAction) -> None:
+    auth = BearerAuth(token="t-1")
+    service.on("DELETE", "/v2/users/ada-17", Reply(status=401))
+    assert await action.is_route_known(a_call(service, auth=auth, base_url=f"{service.url}/v2")) is True
+    assert await action.is_route_known(a_call(service, auth=auth, base_url=f"{service.url}/v1")) is False
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Tenant": "acme"}])
+async def test_a_service_without_credentials_proves_no_route(
+    service: HttpService, action: HttpAction, headers: dict[str, str]
+) -> None:
+    assert await action.is_route_known(a_call(service, headers=headers)) is False
     assert service.received == []
 
 
@@ -212,6 +308,13 @@ def test_the_detail_of_a_call_is_its_template(action: HttpAction) -> None:
 def test_a_base_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(BadAddress, match="needs http:// or https://"):
         origin_of(url)
+
+
+def test_an_address_that_is_recorded_holds_no_credentials() -> None:
+    service = PlannedService(base_url="https://worker:s3cret@api.example/v1")
+    assert address_of(service) == "https://api.example/v1"
+    assert is_same_place(service, known="https://API.example:443/v2")
+    assert not is_same_place(service, known="https://api.example:444/v1")
 
 
 def test_an_origin_has_one_spelling() -> None:

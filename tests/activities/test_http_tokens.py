@@ -10,7 +10,9 @@ import pytest
 from activities.actions.action import Call
 from activities.actions.answers import Answer, NoAnswer
 from activities.actions.http import HttpAction
-from plans.model import ClientCredentialsAuth, Method, Request, Service
+from plans.requests import HttpRequest, Method
+from plans.services import ClientCredentialsAuth
+from plans.services import HttpService as PlannedService
 from tests.support.http_service import HttpService, Received, Reply, http_service
 from workflows.names import HeldCause
 
@@ -34,8 +36,8 @@ class Guarded:
             **overrides,
         }
         return Call(
-            service=Service(base_url=self.service.url, auth=ClientCredentialsAuth(**auth)),
-            request=Request(method=Method.DELETE, path="/users/{{ user_id }}"),
+            service=PlannedService(base_url=self.service.url, auth=ClientCredentialsAuth(**auth)),
+            request=HttpRequest(method=Method.DELETE, path="/users/{{ user_id }}"),
             context={"user_id": "ada-17"},
         )
 

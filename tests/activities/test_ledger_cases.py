@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from ledger import Case, Ledger, LedgerConflict, UnknownCase
-from tests.support.ledgers import DATABASES, NOW, a_case, a_ledger, a_stored_plan
+from tests.support.ledgers import NOW, Kind, a_case, a_ledger, a_stored_plan
 from workflows.messages import MessageRow, StepOutcome
 from workflows.names import Direction, Outcome, Reason, StepResult
 
 
-@pytest.fixture(params=DATABASES)
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(request.param, folder=tmp_path) as ledger:
+@pytest.fixture
+async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with a_ledger(kind, folder=tmp_path) as ledger:
         yield ledger
 
 

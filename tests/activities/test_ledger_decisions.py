@@ -36,6 +36,7 @@ def case_in_the_ledger(**overrides: Any) -> Case:
         "closed_at": None,
         "hosts": {},
         "present": None,
+        "claims": None,
         "shredded_at": None,
     }
     return Case(**values | overrides)

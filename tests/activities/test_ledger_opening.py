@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from ledger import Case, Keys, Ledger
-from tests.support.ledgers import DATABASES, KEYS, NOW, a_case, a_ledger, a_stored_plan, an_empty_database, open_case
+from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_ledger, a_stored_plan, an_empty_database, open_case
 from workflows.messages import Skip, StepOutcome
 from workflows.names import Direction, Outcome, Reason, StepResult
 
 SKIP = Skip(step="forum", by="op-1", reason_code="gone_by_hand")
 
 
-@pytest.fixture(params=DATABASES)
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(request.param, folder=tmp_path) as ledger:
+@pytest.fixture
+async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with a_ledger(kind, folder=tmp_path) as ledger:
         yield ledger
 
 
@@ -136,19 +136,18 @@ async def test_an_undo_is_skipped_on_the_way_back(ledger: Ledger) -> None:
     assert [(row.action, row.result) for row in resumed.steps] == [("do", "done"), ("undo", "skipped")]
 
 
-async def test_of_many_starts_at_once_one_opens_a_case(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    for kind in DATABASES:
-        async with an_empty_database(kind, folder=tmp_path) as url:
-            ledgers = [Ledger(url=url, keys=KEYS) for _ in range(3)]
-            await ledgers[0].set_up()
-            openings = await asyncio.gather(
-                *(open_case(ledgers[n % 3], run_key=f"run-{n}", request_id=f"q-{n}") for n in range(24))
-            )
-            assert [opening.refused for opening in openings].count(None) == 1
-            assert {opening.refused for opening in openings} == {None, Reason.ALREADY_RUNNING}
-            assert len({opening.case.retirement_id for opening in openings if opening.case}) == 1
-            for ledger in ledgers:
-                ledger.close()
+async def test_of_many_starts_at_once_one_opens_a_case(tmp_path: Path, kind: Kind) -> None:
+    async with an_empty_database(kind, folder=tmp_path) as url:
+        ledgers = [Ledger(url=url, keys=KEYS) for _ in range(3)]
+        await ledgers[0].set_up()
+        openings = await asyncio.gather(
+            *(open_case(ledgers[n % 3], run_key=f"run-{n}", request_id=f"q-{n}") for n in range(24))
+        )
+        assert [opening.refused for opening in openings].count(None) == 1
+        assert {opening.refused for opening in openings} == {None, Reason.ALREADY_RUNNING}
+        assert len({opening.case.retirement_id for opening in openings if opening.case}) == 1
+        for ledger in ledgers:
+            ledger.close()
 
 
 async def test_with_another_subject_key_nobody_is_found(tmp_path: Path) -> None:

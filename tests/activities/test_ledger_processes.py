@@ -4,10 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-import pytest
-
 from ledger import Keys, Ledger
-from tests.support.ledgers import DATABASES, a_case, an_empty_database
+from tests.support.ledgers import Kind, a_case, an_empty_database
 
 PROCESSES = 4
 WRITES = 150
@@ -39,8 +37,7 @@ asyncio.run(main(*sys.argv[1:4], number=sys.argv[4], writes=int(sys.argv[5])))
 """
 
 
-@pytest.mark.parametrize("kind", DATABASES)
-async def test_every_write_of_four_processes_succeeds(tmp_path: Path, kind: str) -> None:
+async def test_every_write_of_four_processes_succeeds(tmp_path: Path, kind: Kind) -> None:
     async with an_empty_database(kind, folder=tmp_path) as url:
         keys = tmp_path / "keys.json"
         ledger = Ledger(url=url, keys=Keys.create(keys))

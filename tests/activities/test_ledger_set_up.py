@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, inspect, text
 
 from ledger import Keys, Ledger, LedgerNotReady, LedgerUnavailable, migrate, schema
 from ledger.database import engine_for
-from tests.support.ledgers import DATABASES, KEYS, a_case, an_empty_database
+from tests.support.ledgers import KEYS, Kind, a_case, an_empty_database
 
 
 def differences(url: str) -> list[Any]:
@@ -24,8 +24,7 @@ def differences(url: str) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("kind", DATABASES)
-async def test_migrations_make_the_tables_of_the_models(tmp_path: Path, kind: str) -> None:
+async def test_migrations_make_the_tables_of_the_models(tmp_path: Path, kind: Kind) -> None:
     async with an_empty_database(kind, folder=tmp_path) as url:
         assert not migrate.current_is_head(url)
         assert differences(url), "the comparison sees what is missing"
@@ -54,8 +53,7 @@ async def test_a_difference_between_migrations_and_models_would_be_seen(tmp_path
         assert [difference[0] for difference in differences(url)] == ["remove_column"]
 
 
-@pytest.mark.parametrize("kind", DATABASES)
-async def test_several_set_ups_at_once_are_one_set_up(tmp_path: Path, kind: str) -> None:
+async def test_several_set_ups_at_once_are_one_set_up(tmp_path: Path, kind: Kind) -> None:
     async with an_empty_database(kind, folder=tmp_path) as url:
         ledgers = [Ledger(url=url, keys=KEYS) for _ in range(8)]
         await asyncio.gather(*(ledger.set_up() for ledger in ledgers))

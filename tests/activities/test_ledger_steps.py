@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from ledger import Ledger, LedgerUnavailable, StepRow, Transactions
-from tests.support.ledgers import DATABASES, NOW, a_case, a_ledger
+from tests.support.ledgers import NOW, Kind, a_case, a_ledger
 from workflows.messages import StepOutcome
 from workflows.names import StepResult
 
 
-@pytest.fixture(params=DATABASES)
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(request.param, folder=tmp_path) as ledger:
+@pytest.fixture
+async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with a_ledger(kind, folder=tmp_path) as ledger:
         yield ledger
 
 

@@ -122,6 +122,24 @@ async def test_a_wrong_client_secret_gets_no_token(sandbox: Sandbox) -> None:
     assert sandbox.accounts.http.post("/oauth/token", data=grant, auth=basic).status_code == 200
 
 
+async def test_accounts_list_who_has_a_role_page_by_page(sandbox: Sandbox) -> None:
+    admins = [Person(user_id=f"u-{number:02}", roles=("member", "admin-of-x")) for number in range(21)]
+    sandbox.accounts.add_people([*admins, Person(roles=("admin-of-y",))])
+    call(sandbox, sandbox.accounts, "POST", "/users/u-00/lock")
+    call(sandbox, sandbox.accounts, "DELETE", "/users/u-01")
+    page = call(sandbox, sandbox.accounts, "GET", "/roles/admin-of-x/users").json()
+    assert [user["id"] for user in page["users"]] == ["u-00", *(admin.user_id for admin in admins[2:])]
+    assert page["users"][0]["locked"] and page["next"] is None
+    sandbox.accounts.add_people([admins[1]])
+    first = call(sandbox, sandbox.accounts, "GET", "/roles/admin-of-x/users").json()
+    second = call(sandbox, sandbox.accounts, "GET", f"/roles/admin-of-x/users{first['next']}").json()
+    assert [user["id"] for user in first["users"] + second["users"]] == [admin.user_id for admin in admins]
+    assert second["next"] is None
+    assert call(sandbox, sandbox.accounts, "GET", "/roles/nobody/users").json() == {"users": [], "next": None}
+    assert call(sandbox, sandbox.accounts, "GET", "/roles/x/users?page=x").status_code == 400
+    assert sandbox.accounts.http.get("/roles/admin-of-x/users").status_code == 401
+
+
 @pytest.mark.parametrize("name", ["accounts", "forum", "invoices", "newsletter"])
 async def test_nobody_gets_in_without_credentials(sandbox: Sandbox, name: str) -> None:
     paths = {"accounts": "/users/x", "forum": "/authors/x", "invoices": "/customers/x", "newsletter": "/subscribers/x"}

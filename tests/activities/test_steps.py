@@ -357,15 +357,17 @@ class TestTrouble:
             case.steps = type(case.steps)(ledger=case.ledger, action=case.steps._action)  # Another worker.
             assert (await refused(case.run("posts"), kind=STEP_FAILED)).code == "http_403"
 
-    async def test_a_call_that_finds_no_slot_costs_no_patience(
-        self, tmp_path: Path, forum: HttpService, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("activities.actions.wire._SLOTS", 0)
-        async with opened(tmp_path, forum) as case:
+    async def test_a_call_that_finds_no_slot_costs_no_patience(self, tmp_path: Path, forum: HttpService) -> None:
+        forum.on("DELETE", AUTHOR, Reply(status=400, after=1.5))
+        one_at_a_time = {"forum": {"base_url": forum.url, "limits": {"concurrent": 1}}}
+        async with opened(tmp_path, forum, services=one_at_a_time) as case:
             await case.pass_point()
+            hung = asyncio.create_task(case.run("author", present=True))
+            await forum.arrived.wait()
             assert (await refused(case.run("posts"), kind=TRY_AGAIN)).code == "busy"
             assert await case.ledger.steps(case.retirement_id) == []
-        assert forum.received == []
+            assert forum.calls("DELETE", f"{AUTHOR}/posts") == []
+            assert (await refused(hung, kind=STEP_FAILED)).code == "http_400"
 
     async def test_no_error_and_no_record_holds_a_value_of_the_person(
         self, tmp_path: Path, forum: HttpService, caplog: pytest.LogCaptureFixture
@@ -512,6 +514,41 @@ class TestFreezeAndUndo:
             await refused(case.run("lock"), kind=STEP_FAILED)
             await case.turn_back()
             assert (await case.undo("lock")).code == "nothing_to_undo"
+
+    async def test_where_freeze_and_undo_are_both_refused_everything_is_as_it_was(
+        self, tmp_path: Path, forum: HttpService
+    ) -> None:
+        """A realm that refuses every change of a user refuses to enable them again, too; nobody is left locked."""
+        forum.on("PUT", AUTHOR, Reply(status=400))
+        request = {"method": "PUT", "path": "/authors/{{ user_id }}"}
+        step = {"phase": "freeze", "service": "forum", "request": request, "undo": {"request": request}}
+        async with opened(tmp_path, forum, steps={"disable": step}) as case:
+            await refused(case.run("disable"), kind=STEP_FAILED)
+            await case.turn_back()
+            assert (await case.undo("disable")).code == "nothing_to_undo"
+
+    async def test_an_undo_that_is_refused_fails_where_the_freeze_may_have_taken_effect(
+        self, tmp_path: Path, forum: HttpService
+    ) -> None:
+        forum.on("PUT", AUTHOR, Reply(status=500), Reply(status=400))
+        request = {"method": "PUT", "path": "/authors/{{ user_id }}"}
+        step = {"phase": "freeze", "service": "forum", "request": request, "undo": {"request": request}}
+        async with opened(tmp_path, forum, steps={"disable": step}) as case:
+            await refused(case.run("disable"), kind=TRY_AGAIN)
+            await refused(case.run("disable"), kind=STEP_FAILED)
+            await case.turn_back()
+            assert (await refused(case.undo("disable"), kind=STEP_FAILED)).code == "http_400"
+
+    async def test_an_undo_may_have_its_own_answers_for_nothing_there(self, tmp_path: Path, forum: HttpService) -> None:
+        forum.on("DELETE", f"{AUTHOR}/mute", guarded(404))
+        forum.on("PUT", f"{AUTHOR}/mute", Reply())
+        path = "/authors/{{ user_id }}/mute"
+        undo = {"request": {"method": "DELETE", "path": path}, "absent": [404]}
+        step = {"phase": "freeze", "service": "forum", "request": {"method": "PUT", "path": path}, "undo": undo}
+        async with opened(tmp_path, forum, steps={"mute": step}) as case:
+            await case.run("mute")
+            await case.turn_back()
+            assert (await case.undo("mute")).code == "http_404"
 
     async def test_an_undo_is_tried_again_and_fails_like_a_step(self, tmp_path: Path, forum: HttpService) -> None:
         forum.on("POST", f"{AUTHOR}/lock", Reply(body={"was_locked": False}))

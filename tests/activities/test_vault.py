@@ -13,16 +13,16 @@ from sqlalchemy import text
 from ledger import Keys, Ledger, LedgerNotReady, VaultDamaged, VaultLocked, VaultMissing, VaultValues
 from ledger.database import engine_for, writing
 from ledger.sealing import OpenedKeys, new_data_key, seal, unseal, unwrap
-from tests.support.ledgers import DATABASES, KEYS, NOW, a_case, a_ledger, an_empty_database
+from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_ledger, an_empty_database
 from workflows.messages import StepOutcome
 from workflows.names import Direction, Outcome, StepResult
 
 ADA = {"email": "ada@example.org", "name": "Ada Lovelace", "roles": ["admin"], "age": 36, "org": None}
 
 
-@pytest.fixture(params=DATABASES)
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(request.param, folder=tmp_path) as ledger:
+@pytest.fixture
+async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with a_ledger(kind, folder=tmp_path) as ledger:
         yield ledger
 
 
@@ -120,32 +120,31 @@ async def test_nothing_is_recorded_as_saved_where_the_entry_is_gone(ledger: Ledg
     assert case is not None and case.present is None
 
 
-async def test_a_row_copied_onto_another_case_does_not_open(tmp_path: Path) -> None:
-    for kind in DATABASES:
-        async with an_empty_database(kind, folder=tmp_path) as url:
-            ledger = Ledger(url=url, keys=KEYS)
-            await ledger.set_up()
-            ada, eve = [(await a_case(ledger, user_id=name, run_key=name)).retirement_id for name in ("ada", "eve")]
-            await ledger.store_subject(retirement_id=ada, values=ADA, present=())
-            await ledger.store_subject(retirement_id=eve, values={}, present=())
-            copies = {
-                "its values": "UPDATE vault_fields SET sealed = (SELECT sealed FROM vault_fields "
-                "WHERE retirement_id = :ada) WHERE retirement_id = :eve",
-                "its key too": "UPDATE vault SET wrapped_key = (SELECT wrapped_key FROM vault "
-                "WHERE retirement_id = :ada) WHERE retirement_id = :eve",
-            }
-            for statement in copies.values():
-                execute(url, statement, ada=ada, eve=eve)
-                fresh = Ledger(url=url, keys=KEYS)
-                for reader in (ledger, fresh):
-                    with pytest.raises(VaultDamaged, match="copied from another case"):
-                        await values_of(reader, eve)
-                assert await values_of(fresh, ada) == {"subject": ADA, "saved": {}}, "the search can succeed"
-                fresh.close()
-            execute(url, "UPDATE vault_fields SET field = 'saved.lock' WHERE retirement_id = :ada", ada=ada)
-            with pytest.raises(VaultDamaged):
-                await values_of(ledger, ada)
-            ledger.close()
+async def test_a_row_copied_onto_another_case_does_not_open(tmp_path: Path, kind: Kind) -> None:
+    async with an_empty_database(kind, folder=tmp_path) as url:
+        ledger = Ledger(url=url, keys=KEYS)
+        await ledger.set_up()
+        ada, eve = [(await a_case(ledger, user_id=name, run_key=name)).retirement_id for name in ("ada", "eve")]
+        await ledger.store_subject(retirement_id=ada, values=ADA, present=())
+        await ledger.store_subject(retirement_id=eve, values={}, present=())
+        copies = {
+            "its values": "UPDATE vault_fields SET sealed = (SELECT sealed FROM vault_fields "
+            "WHERE retirement_id = :ada) WHERE retirement_id = :eve",
+            "its key too": "UPDATE vault SET wrapped_key = (SELECT wrapped_key FROM vault "
+            "WHERE retirement_id = :ada) WHERE retirement_id = :eve",
+        }
+        for statement in copies.values():
+            execute(url, statement, ada=ada, eve=eve)
+            fresh = Ledger(url=url, keys=KEYS)
+            for reader in (ledger, fresh):
+                with pytest.raises(VaultDamaged, match="copied from another case"):
+                    await values_of(reader, eve)
+            assert await values_of(fresh, ada) == {"subject": ADA, "saved": {}}, "the search can succeed"
+            fresh.close()
+        execute(url, "UPDATE vault_fields SET field = 'saved.lock' WHERE retirement_id = :ada", ada=ada)
+        with pytest.raises(VaultDamaged):
+            await values_of(ledger, ada)
+        ledger.close()
 
 
 async def test_an_entry_of_a_key_that_is_not_in_the_ring_is_locked(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ def with_release(document: PlanDocument) -> None:
         "phase": "release",
         "service": "accounts",
         "request": {"method": "DELETE", "path": "/users/{{ user_id }}/sessions"},
+        "absent": [404],
         "patience": "5s",
     }
 

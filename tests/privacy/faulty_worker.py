@@ -60,7 +60,7 @@ def _make_mistakes() -> None:
     call, store, hand_in = HttpAction.call, Ledger.store_subject, smtp.hand_in
 
     async def careless_call(self: HttpAction, wanted: Call) -> Any:
-        if wanted.context["user_id"] == IN_CALL and wanted.request.method == "DELETE":
+        if wanted.context["user_id"] == IN_CALL and wanted.request.verb == "DELETE":
             _blurt(wanted.context)
         return await call(self, wanted)
 

@@ -61,6 +61,13 @@ class HttpService:
         """What every other route answers."""
         self._fallback = answer
 
+    def forget(self) -> None:
+        """As new: no script, and nothing has arrived."""
+        self._scripts.clear()
+        self._fallback = Reply(status=404)
+        self.received.clear()
+        self.arrived.clear()
+
     def calls(self, method: str, target: str | None = None) -> list[Received]:
         """What arrived at a route, in order."""
         return [each for each in self.received if each.method == method and target in (None, each.target)]
@@ -95,7 +102,8 @@ class HttpService:
 @contextlib.asynccontextmanager
 async def http_service() -> AsyncIterator[HttpService]:
     """Serve until the end of the block."""
-    with socket.socket() as listener:
+    # Only where the protocol is said does asyncio send small answers at once; otherwise each waits 40 ms for company.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         service = HttpService(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
         config = uvicorn.Config(service, log_config=None, lifespan="off", timeout_graceful_shutdown=1)

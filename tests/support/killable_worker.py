@@ -34,6 +34,7 @@ from temporalio.worker import (
     WorkflowRunner,
 )
 
+import activities.actions.dispatch
 import activities.actions.http
 import activities.mail
 import ledger.records
@@ -226,7 +227,7 @@ def main() -> int:
         (activities.mail, "hand_in", _passing(hand_in)),
     ]
     if RANDOM_KEYS in sys.argv:
-        replacements.append((worker.main, "HttpAction", RandomKeys))
+        replacements.append((activities.actions.dispatch, "HttpAction", RandomKeys))
     for module, name, replacement in replacements:
         # A name that is gone would be a boundary that is never passed.
         assert hasattr(module, name), f"{module.__name__} has no {name}"

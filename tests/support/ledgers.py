@@ -1,47 +1,34 @@
-"""Ledgers on real databases: a SQLite file, and PostgreSQL too where RETIREMENT_TEST_POSTGRESQL names a server."""
+"""Ledgers on real databases: a SQLite file, or a database of a real PostgreSQL."""
 
-import os
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import create_engine, make_url, text
+from typing import Any, Literal
 
 from ledger import Case, CaseOpening, Keys, Ledger, StoredPlan
+from tests.support.postgresql import PostgreSQL
 from workflows.messages import Start
 
-#: Set to an address like postgresql+psycopg://postgres@127.0.0.1/postgres to run the same tests there.
-POSTGRESQL = os.environ.get("RETIREMENT_TEST_POSTGRESQL")
-DATABASES = ("sqlite", "postgresql") if POSTGRESQL else ("sqlite",)
+#: What a ledger's database is: a file, or the server it is on. The fixture `kind` is first the one, then the other.
+Kind = Literal["sqlite"] | PostgreSQL
 
 KEYS = Keys(subject=b"s" * 32, vault={"1": b"v" * 32}, current="1")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def an_empty_database(kind: str, *, folder: Path) -> AsyncIterator[str]:
+async def an_empty_database(kind: Kind, *, folder: Path) -> AsyncIterator[str]:
     """The address of a database without tables, which is gone afterwards."""
-    if kind == "sqlite":
+    if isinstance(kind, PostgreSQL):
+        with kind.an_empty_database() as url:
+            yield url
+    else:
         yield f"sqlite:///{folder / 'ledger.db'}"
-        return
-    assert POSTGRESQL
-    name = f"ledger_{uuid.uuid4().hex}"
-    server = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
-    try:
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        yield make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
-        with server.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))
-    finally:
-        server.dispose()
 
 
 @asynccontextmanager
-async def a_ledger(kind: str, *, folder: Path, keys: Keys = KEYS) -> AsyncIterator[Ledger]:
+async def a_ledger(kind: Kind, *, folder: Path, keys: Keys = KEYS) -> AsyncIterator[Ledger]:
     """A ledger that is set up and empty."""
     async with an_empty_database(kind, folder=folder) as url:
         ledger = Ledger(url=url, keys=keys)

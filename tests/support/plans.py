@@ -50,6 +50,32 @@ def all_of(*changes: Callable[[PlanDocument], None]) -> Callable[[PlanDocument],
     return change
 
 
+_IS_ADMIN = "subject.roles[0].startswith('admin')"
+
+
+def admins_stay(document: PlanDocument) -> None:
+    """The last one of an admin's role may not go, and of the last two only one; nor may debtors, nor one of twenty-one."""
+    document["facts"] = {
+        "admins": {
+            "service": "accounts",
+            "request": {"method": "GET", "path": "/roles/{{ subject.roles[0] }}/users"},
+            "items": "body.users",
+            "next_page": "body.next",
+        }
+    }
+    document["eligibility"] = [
+        {"refuse_if": f"{_IS_ADMIN} and facts.admins | length == 1", "code": "sole_admin"},
+        {"refuse_if": "facts.admins | length == 21", "code": "twenty_one"},
+        {"refuse_if": "'debtor' in subject.roles", "code": "unpaid"},
+    ]
+    document["claims"] = [{"key": "role:{{ subject.roles[0] }}", "when": _IS_ADMIN}]
+
+
+def on_the_intranet(document: PlanDocument) -> None:
+    """The forum is in a network that not every worker reaches."""
+    document["services"]["forum"]["queue"] = "intranet"
+
+
 def with_token(service: str, variable: str) -> Callable[[PlanDocument], None]:
     """A service takes its token from another environment variable."""
 

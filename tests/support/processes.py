@@ -64,13 +64,18 @@ class Process:
 
 
 class TemporalServer(Process):
-    """Temporal's development server on a port of its own, in memory or on a database file."""
+    """Temporal's development server on a port of its own, in memory or on a database file.
 
-    def __init__(self, *, folder: Path, database: Path | None = None) -> None:
+    `config` is its dynamic configuration, each value as JSON.
+    """
+
+    def __init__(self, *, folder: Path, database: Path | None = None, config: Mapping[str, str] | None = None) -> None:
         port = _free_port()
         arguments = ["--port", str(port), "--ip", "127.0.0.1", "--headless", "--log-level", "error"]
         if database is not None:
             arguments += ["--db-filename", str(database)]
+        for name, value in (config or {}).items():
+            arguments += ["--dynamic-config-value", f"{name}={value}"]
         super().__init__(os.environ["TEMPORAL_CLI"], "server", "start-dev", *arguments, log=folder / "temporal.log")
         self.address = f"127.0.0.1:{port}"
 

@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker, WorkflowRunner
 
-from activities.actions.http import HttpAction
+from activities.actions.dispatch import Actions
 from ledger.keys import Keys
 from ledger.ledger import Ledger
 from ledger.rows import Case
@@ -71,7 +71,7 @@ async def register_search_attributes(client: Client) -> None:
 class Crew:
     """A stage's worker, which may be away for a while."""
 
-    def __init__(self, hire: Callable[[], tuple[Worker, Worker]]) -> None:
+    def __init__(self, hire: Callable[[], list[Worker]]) -> None:
         self._hire = hire
         self._at_work = contextlib.AsyncExitStack()
 
@@ -136,6 +136,24 @@ class Stage:
         path = self.settings.database_url.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as database:
             yield database
+
+    @contextlib.asynccontextmanager
+    async def worker_for(self, *queues: str) -> AsyncIterator[Crew]:
+        """Another worker beside the stage's own, until the block ends; it serves these queues alone."""
+        settings = self.settings.model_copy(update={"queues": queues})
+        actions = Actions(version="-".join(queues))
+        plans = Plans(settings.plans_dir, settings.plan)
+        crew = Crew(
+            lambda: build_workers(
+                client=self.client, settings=settings, ledger=self.ledger, plans=plans, actions=actions
+            )
+        )
+        try:
+            await crew.start()
+            yield crew
+        finally:
+            await crew.stop()
+            await actions.close()
 
     async def start(self, person: Person | str, *, running_clock: bool = False, **fields: Any) -> "Retirement":
         """Start a retirement. With `running_clock` its time does not skip until `Retirement.skip`."""
@@ -221,6 +239,15 @@ class Retirement:
                 fired.append((summaries[event.timer_fired_event_attributes.timer_id], at))
         return fired
 
+    async def queues(self) -> dict[str, str]:
+        """The task queue of each call so far, by the call's id."""
+        scheduled = [
+            event.activity_task_scheduled_event_attributes
+            async for event in self.handle.fetch_history_events()
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ]
+        return {call.activity_id: call.task_queue.name for call in scheduled}
+
     async def ask(self, update: str, **fields: Any) -> Answer:
         """Send a message as an update and return its answer."""
         async with asyncio.timeout(LONGEST_WAIT):
@@ -271,7 +298,7 @@ async def staged(
     keys = Keys.load(keys_file) if keys_file.exists() else Keys.create(keys_file)
     ledger = Ledger(url=settings.database_url, keys=keys)
     await ledger.set_up()
-    http = HttpAction(version="test")
+    actions = Actions(version="test")
     plans = Plans(settings.plans_dir, settings.plan)
     crew = Crew(
         lambda: build_workers(
@@ -279,7 +306,7 @@ async def staged(
             settings=settings,
             ledger=ledger,
             plans=plans,
-            http=http,
+            actions=actions,
             workflow_runner=workflow_runner,
         )
     )
@@ -288,5 +315,5 @@ async def staged(
         yield Stage(client=client, server=server, sandbox=sandbox, ledger=ledger, settings=settings, crew=crew)
     finally:
         await crew.stop()
-        await http.close()
+        await actions.close()
         ledger.close()

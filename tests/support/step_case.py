@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.actions.http import HttpAction
+from activities.actions.dispatch import Actions
+from activities.addresses import address_of
 from activities.steps import StepActivities
 from ledger.ledger import Ledger
 from ledger.rows import StepAction, StepRow, StoredPlan
+from plans.defaults import with_defaults
 from plans.model import Plan
 from plans.outline import snapshot_of
 from tests.support.ledgers import a_ledger
@@ -112,8 +114,9 @@ async def step_case(
     folder: Path, plan: dict[str, Any], *, user_id: str = USER, hosts: dict[str, str] | None = None
 ) -> AsyncIterator[StepCase]:
     """Open a case of a plan in a ledger of its own. `hosts` are the addresses the case was begun with."""
-    snapshot = snapshot_of(Plan.model_validate(plan))
-    action = HttpAction(version="0.test")
+    checked = with_defaults(Plan.model_validate(plan))
+    snapshot = snapshot_of(checked)
+    action = Actions(version="0.test")
     async with a_ledger("sqlite", folder=folder) as ledger:
         opening = await ledger.open_case(
             start=Start(user_id=user_id),
@@ -123,7 +126,7 @@ async def step_case(
             plan=StoredPlan(
                 digest=snapshot.digest, name=snapshot.name, format=snapshot.format, document=snapshot.document
             ),
-            hosts=hosts or {id: service["base_url"] for id, service in plan["services"].items()},
+            hosts=hosts or {id: address_of(service) for id, service in checked.services.items()},
             cool_off_ends_at=START + timedelta(days=14),
             due_at=START + timedelta(days=31),
             holders=("run",),

@@ -64,6 +64,54 @@ def test_an_answer_means(status: int, rules: Rules, meaning: Meaning) -> None:
     assert meaning_of(Answer(status=status), rules) == meaning
 
 
+ALL_THREE = (409, 410, 401)
+#: What the plan says counts before the defaults: absent, then permanent, then transient.
+BY_PLAN: list[tuple[int, Rules, Meaning]] = [
+    # A refusal that may be otherwise later; behind anything else something may have happened.
+    (409, Rules(method="POST", transient=(409,)), transient(409, touched=False)),
+    (404, Rules(method="POST", transient=(404,)), transient(404, touched=False)),
+    (501, Rules(method="POST", transient=(501,)), transient(501, touched=True)),
+    (303, Rules(method="POST", transient=(303,)), transient(303, touched=True)),
+    (503, Rules(method="POST", permanent=(503,)), Permanent(code="http_503", touched=True)),
+    (429, Rules(method="POST", permanent=(429,)), Permanent(code="http_429")),
+    (410, Rules(method="DELETE", permanent=(410,)), Permanent(code="http_410")),
+    (410, Rules(method="DELETE", transient=(410,)), transient(410, touched=False)),
+    # Credentials are held for unless the plan knows better.
+    (401, Rules(method="POST", permanent=(401,)), Permanent(code="http_401")),
+    (401, Rules(method="POST", transient=(401,)), transient(401, touched=False)),
+    (403, Rules(method="POST", permanent=(403,)), Permanent(code="http_403")),
+    (403, Rules(method="POST", transient=(403,)), transient(403, touched=False)),
+    (403, Rules(method="POST", transient=(403,), succeeded_before=True), transient(403, touched=False)),
+    (403, Rules(method="POST", absent=(403,)), Absent(code="http_403", needs_proof=False)),
+    # Named twice.
+    *[
+        (status, Rules(method="POST", absent=ALL_THREE, permanent=ALL_THREE, transient=ALL_THREE), meaning)
+        for status, meaning in (
+            (409, Absent(code="http_409", needs_proof=False)),
+            (410, Absent(code="http_410", needs_proof=True)),
+            (401, Absent(code="http_401", needs_proof=False)),
+        )
+    ],
+    (409, Rules(method="POST", permanent=(409,), transient=(409,)), Permanent(code="http_409")),
+    # What is done is done.
+    (200, Rules(method="POST", absent=(200,), permanent=(200,), transient=(200,)), Done()),
+    (202, Rules(method="POST", transient=(202,), polled=True), Working()),
+    # Others are not concerned.
+    (404, Rules(method="POST", transient=(409,), permanent=(429,), absent=(410,)), Permanent(code="http_404")),
+]
+
+
+@pytest.mark.parametrize(("status", "rules", "meaning"), BY_PLAN)
+def test_a_plan_moves_a_code(status: int, rules: Rules, meaning: Meaning) -> None:
+    assert meaning_of(Answer(status=status), rules) == meaning
+
+
+def test_a_code_that_a_plan_calls_transient_has_its_wish_heeded() -> None:
+    rules = Rules(method="POST", transient=(409,))
+    meaning = meaning_of(Answer(status=409, headers={"retry-after": "7"}), rules)
+    assert meaning == Transient(code="http_409", touched=False, wait=timedelta(seconds=7))
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_every_status_has_a_meaning_that_names_it(method: str) -> None:
     for status in range(200, 600):

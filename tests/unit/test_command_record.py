@@ -42,6 +42,7 @@ steps:
     request: {method: DELETE, path: "/users/{{ user_id }}"}
     absent: [404]
     absent_unchecked: the lookup has seen the person
+    unprobed: nothing of the account can be read
 """
 _STORED = StoredPlan(
     digest="d" * 64,
@@ -283,6 +284,7 @@ in time            yes
 values shredded    2026-02-13 12:00:00 UTC
 erased             -
 absent             -
+scrubbed           -
 retained           invoices
 skipped            profile
 unverified         -

@@ -13,9 +13,9 @@ RELEASED: dict[type[StrEnum], str] = {
     " record_messages close_case send_mail",
     names.Phase: "open check freeze cool_off recheck erase verify release tell going_back closed",
     names.Outcome: "COMPLETE ABORTED ERRORED",
-    names.Reason: "rescinded no_such_subject lookup_failed freeze_failed hold_expired abandoned already_running"
-    " errored_before already_complete duplicate_request not_resumable",
-    names.StepResult: "erased absent retained done unverified failed skipped",
+    names.Reason: "rescinded no_such_subject not_eligible claim_lost lookup_failed freeze_failed hold_expired"
+    " abandoned already_running errored_before already_complete duplicate_request not_resumable",
+    names.StepResult: "erased absent retained done scrubbed unverified failed skipped",
     names.Direction: "forward back",
     names.HeldCause: "credentials configuration conflict vault",
     names.Mail: "received reminder extended rescinded aborted complete errored held",
@@ -27,6 +27,8 @@ CONSTANTS = {
     "WORKFLOW_ID_PREFIX": "retire-user-",
     "QUEUE": "retirement",
     "CALLS_QUEUE": "retirement-calls",
+    "UNLIMITED_KEY": "*",
+    "MAIN": "main",
     "RESCIND": "rescind",
     "EXTEND": "extend",
     "EXPEDITE": "expedite",

@@ -21,7 +21,7 @@ from activities.rendering import (
     render_query,
     render_value,
 )
-from plans.model import Method, Request
+from plans.requests import HttpRequest, Method
 from plans.secrets import SecretMissing, resolve
 
 HOSTILE = [
@@ -155,7 +155,7 @@ def test_an_expression_can_neither_reach_out_nor_fail_otherwise(expression: str)
 
 
 def test_names_are_found_wherever_a_plan_may_write_them() -> None:
-    request = Request(
+    request = HttpRequest(
         method=Method.POST,
         path="/u/{{ user_id }}",
         query={"a": "{{ tenant }}"},
