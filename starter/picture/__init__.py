@@ -1,0 +1,1 @@
+"""What `retire plan show` tells of a plan: its facts, and the ways of drawing them."""

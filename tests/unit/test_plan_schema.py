@@ -1,0 +1,297 @@
+"""The schema that editors use agrees with the model: what loads is right for an editor, and a wrong shape is marked."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+from plans.fields import parse_rate
+from plans.loading import PlanError, load_plan
+from plans.reference_words import REQUESTS
+from plans.schema import plan_schema
+from plans.yaml_reading import read_yaml
+from starter.main import app
+from workflows.durations import parse_duration
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = plan_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+PLANS = sorted((ROOT / "plans").glob("*.yaml"))
+
+PLAN = """\
+plan: acme
+subject:
+  lookup: {service: accounts, request: {method: GET, path: "/users/{{ user_id }}"}, fields: {email: body.email}}
+facts:
+  admins: {service: accounts, request: {method: GET, path: /admins}, items: body.items, next_page: body.next}
+eligibility: [{refuse_if: "facts.admins | length == 1", code: sole_admin}]
+claims: ["org-admin", {key: "owner", when: "subject.email"}]
+cool_off: {duration: 0, max: 1d 12h}
+services:
+  accounts:
+    base_url: "${env:ACCOUNTS_URL}"
+    auth: {type: api_key, key: "${env:ACCOUNTS_KEY}"}
+    limits: {rate: 20/s, concurrent: 8}
+  orders: {type: sql, database_url: "${env:ORDERS_URL}", timeout: 90s}
+  archive: {type: python, settings: {bucket: "${env:BUCKET}"}}
+steps:
+  lock: {phase: freeze, service: accounts, request: {method: POST, path: "/lock/{{ user_id }}"}, no_undo: a session}
+  orders:
+    phase: erase
+    service: orders
+    request: {sql: [DELETE FROM orders WHERE id = :id, DELETE FROM customers WHERE id = :id], parameters: {id: "{{ user_id }}"}}
+    probe: {request: {sql: SELECT count(*) FROM customers WHERE id = :id, parameters: {id: "{{ user_id }}"}}}
+  archive:
+    phase: erase
+    service: archive
+    request: {call: erase_author, arguments: {id: "{{ user_id }}", deep: 7}}
+    unprobed: nobody can tell
+  invoices: {phase: erase, retain: {ground: tax, for: 3650d}}
+  name:
+    phase: release
+    service: accounts
+    request: {method: PUT, path: "/names/{{ user_id }}", json: {free: [true, 1.5, null]}}
+    identifiers: freed
+"""
+
+
+def read(text: str) -> Any:
+    """The text as plans are read."""
+    return read_yaml(text.encode()).data
+
+
+def marks(data: Any) -> list[str]:
+    """What an editor would mark: where, and by which rule."""
+    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(data)]
+
+
+def test_it_is_a_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+
+
+def test_the_command_prints_it() -> None:
+    result = CliRunner().invoke(app, ["plan", "schema"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == SCHEMA
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_every_ready_plan_is_right(path: Path) -> None:
+    assert marks(read(path.read_text())) == []
+
+
+def plans_of_the_documentation() -> Iterator[tuple[str, str]]:
+    """Every whole plan shown on a page, with the page's name."""
+    for page in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
+        for block in re.findall(r"^ *```yaml\n(.*?)^ *```", page.read_text(), flags=re.DOTALL | re.MULTILINE):
+            if re.search(r"^plan: ", text := textwrap.dedent(block), flags=re.MULTILINE):
+                yield page.name, text
+
+
+def test_every_plan_of_the_documentation_is_right() -> None:
+    shown = list(plans_of_the_documentation())
+    assert {"README.md", "plan-reference.md"} <= {page for page, _ in shown}
+    assert {page: told for page, text in shown if (told := marks(read(text)))} == {}
+
+
+def test_every_kind_of_thing_is_right(tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(PLAN)
+    load_plan(tmp_path / "acme.yaml")
+    assert marks(read(PLAN)) == []
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_every_example_of_a_request_is_right(kind: str) -> None:
+    request = Draft202012Validator({"$ref": "#/$defs/Request", "$defs": SCHEMA["$defs"]})
+    assert list(request.iter_errors(read(REQUESTS[kind]))) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "instead", "where"),
+    [
+        ("plan: acme", "plan: Acme Inc", "$.plan"),
+        ("plan: acme", "plan: acme\ncolour: blue", "$"),
+        ("plan: acme\n", "", "$"),
+        ("duration: 0,", "duration: 14,", "$.cool_off.duration"),
+        ("duration: 0,", "duration: soon,", "$.cool_off.duration"),
+        ("duration: 0,", "duration: [],", "$.cool_off.duration"),
+        ("duration: 0,", "duraton: 0,", "$.cool_off"),
+        ("eligibility: [{refuse_if", "eligibility: [{refuse", "$.eligibility[0]"),
+        ("items: body.items, ", "", "$.facts.admins"),
+        ('claims: ["org-admin", {key', 'claims: ["org-admin", {kye', "$.claims[1]"),
+        ('claims: ["org-admin"', "claims: [7", "$.claims[0]"),
+        ("rate: 20/s", "rate: 20", "$.services.accounts.limits.rate"),
+        ("rate: 20/s", "rate: 20/d", "$.services.accounts.limits.rate"),
+        ("concurrent: 8", "concurrent: 0", "$.services.accounts.limits.concurrent"),
+        ("type: api_key", "type: apikey", "$.services.accounts.auth.type"),
+        ("{type: api_key, ", "{", "$.services.accounts.auth"),
+        ('key: "${env:ACCOUNTS_KEY}"', 'token: "${env:ACCOUNTS_KEY}"', "$.services.accounts.auth"),
+        ("type: sql, database_url", "type: sql, base_url", "$.services.orders"),
+        ("{type: sql, ", "{", "$.services.orders"),
+        ("type: python", "type: ruby", "$.services.archive.type"),
+        ("orders: {type", "Orders: {type", "$.services"),
+        ("method: GET", "method: get", "$.subject.lookup.request.method"),
+        ('path: "/lock', 'path: "lock', "$.steps.lock.request.path"),
+        ("{method: POST, ", "{", "$.steps.lock.request"),
+        ("{call: erase_author, ", "{call: erase_author, method: GET, ", "$.steps.archive.request"),
+        ("parameters: {id:", "params: {id:", "$.steps.orders.request"),
+        ("phase: freeze", "phase: frees", "$.steps.lock.phase"),
+        (", no_undo: a session", "", "$.steps.lock"),
+        ("no_undo: a session", "no_undo: a, undo: {request: {method: PUT, path: /x}}", "$.steps.lock"),
+        ("    unprobed: nobody can tell\n", "", "$.steps.archive"),
+        ("phase: freeze, service: accounts, ", "phase: freeze, ", "$.steps.lock"),
+        ("retain: {ground: tax, ", "absent: [404], retain: {ground: tax, ", "$.steps.invoices"),
+        ("phase: erase, retain", "phase: freeze, retain", "$.steps.invoices.phase"),
+        ("retain: {ground: tax, for: 3650d}", "retain: {ground: tax}", "$.steps.invoices.retain"),
+        ("identifiers: freed", "unprobed: x", "$.steps.name"),
+        ("identifiers: freed", "absent: [four]", "$.steps.name.absent[0]"),
+        ("identifiers: freed", "absent: [600]", "$.steps.name.absent[0]"),
+    ],
+)
+def test_a_wrong_shape_is_marked_where_it_is_and_does_not_load(
+    tmp_path: Path, was: str, instead: str, where: str
+) -> None:
+    text = PLAN.replace(was, instead, 1)
+    assert text != PLAN
+    (tmp_path / "acme.yaml").write_text(text)
+    with pytest.raises(PlanError):
+        load_plan(tmp_path / "acme.yaml")
+    told = {mark.split(": ")[0] for mark in marks(read(text))}
+    assert where in told, told
+
+
+#: The gallery's mistakes that an editor can see: they are about one object's keys and values.
+OF_SHAPE = {
+    "yaml",
+    "unknown-field",
+    "missing",
+    "wrong-value",
+    "fact-value",
+    "nothing-to-do",
+    "retain-alone",
+    "wrong-phase",
+    "no-undo",
+    "undo-twice",
+    "unprobed",
+    "probed-and-unprobed",
+    "six-mistakes",
+}
+GALLERY = sorted((Path(__file__).parent / "bad_plans").iterdir())
+
+
+def test_the_gallery_shows_every_mistake_of_shape() -> None:
+    assert {path.stem.partition("--")[0] for path in GALLERY} >= OF_SHAPE
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.name)
+def test_of_the_gallery_an_editor_marks_the_wrong_shapes_and_nothing_else(path: Path) -> None:
+    assert bool(marks(read(path.read_text()))) is (path.stem.partition("--")[0] in OF_SHAPE)
+
+
+REQUEST = {"method": "PUT", "path": "/x/{{ user_id }}"}
+PROBE = {"request": {"method": "GET", "path": "/x/{{ user_id }}"}}
+#: One right value for each key of a step whose place depends on other keys.
+KEYS = {
+    "service": "accounts",
+    "request": REQUEST,
+    "probe": PROBE,
+    "unprobed": "nobody can tell",
+    "undo": {"request": {"method": "POST", "path": "/back/{{ user_id }}"}},
+    "no_undo": "nothing to give back",
+    "on_permanent": {"request": {"method": "PATCH", "path": "/x/{{ user_id }}"}, "probe": PROBE},
+    "identifiers": "blocked",
+    "retain": {"ground": "tax", "for": "10d"},
+    "absent": [404],
+}
+
+
+def assert_editor_and_loading_agree(folder: Path, phase: str, keys: set[str]) -> None:
+    """A step of these keys is marked where it doesn't load, and only there."""
+    data = read(PLAN)
+    data["steps"]["tried"] = {"phase": phase, **{key: KEYS[key] for key in KEYS if key in keys}}
+    path = folder / "acme.yaml"
+    path.write_text(yaml.safe_dump(data))
+    try:
+        load_plan(path)
+        loads = True
+    except PlanError:
+        loads = False
+    assert loads == (marks(data) == [])
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    ("phase", "right"),
+    [
+        ("freeze", {"service", "request", "no_undo"}),
+        ("erase", {"service", "request", "probe"}),
+        ("erase", {"retain"}),
+        ("release", {"service", "request"}),
+    ],
+)
+def test_one_key_more_or_less_makes_a_step_wrong_as_in_the_model(
+    tmp_path: Path, phase: str, right: set[str], key: str
+) -> None:
+    assert_editor_and_loading_agree(tmp_path, phase, right)
+    assert_editor_and_loading_agree(tmp_path, phase, right ^ {key})
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(phase=st.sampled_from(["freeze", "erase", "release"]), keys=st.sets(st.sampled_from(sorted(KEYS))))
+def test_the_keys_of_a_step_go_together_as_in_the_model(
+    tmp_path_factory: pytest.TempPathFactory, phase: str, keys: set[str]
+) -> None:
+    assert_editor_and_loading_agree(tmp_path_factory.getbasetemp(), phase, keys)
+
+
+@pytest.mark.parametrize("text", ["14d", "1h30m", " 2 w ", "0", "250ms", "1d 12h", 0])
+def test_a_duration_that_loads_is_right(text: str | int) -> None:
+    parse_duration(text)
+    assert marks({**read(PLAN), "cool_off": {"duration": text}}) == []
+
+
+@pytest.mark.parametrize("text", ["", "14", "d", "14 days", "1.5h", "-1d", "14D", 14, 0.5, True, None])
+def test_a_duration_that_does_not_load_is_marked(text: object) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration(text)
+    assert marks({**read(PLAN), "deadline": text}) != []
+    assert marks({**read(PLAN), "cool_off": {"duration": text}}) != []
+
+
+@pytest.mark.parametrize(("text", "is_rate"), [("20/s", True), ("300 / m", True), ("0/s", False), ("20/d", False)])
+def test_a_rate_is_right_where_it_loads(text: str, is_rate: bool) -> None:
+    data = read(PLAN)
+    data["services"]["accounts"]["limits"]["rate"] = text
+    assert (marks(data) == []) is is_rate
+    if is_rate:
+        parse_rate(text)
+
+
+def test_it_reads_as_people_write() -> None:
+    """No titles that pydantic made up, no nulls, durations as plans write them, and every key explained."""
+    text = json.dumps(SCHEMA)
+    assert '"null"' not in text and '"P1D"' not in text and "PT" not in text
+    assert [line for line in re.findall(r'"title": "[^"]*"', text)] == ['"title": "Retirement plan"']
+    step = SCHEMA["$defs"]["Step"]["properties"]
+    assert step["patience"] == {
+        "$ref": "#/$defs/Duration",
+        "description": "How long failures are tried again, counted from the first.",
+        "default": "1d",
+    }
+    unexplained = [
+        (name, key)
+        for name, definition in SCHEMA["$defs"].items()
+        for key, part in definition.get("properties", {}).items()
+        if "description" not in part and "$ref" not in part and "const" not in part
+    ]
+    assert unexplained == [("Service", "type"), ("Auth", "type")]
