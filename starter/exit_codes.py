@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     ERRORED = 8, "the retirement ended ERRORED; it can be resumed"
     UNREACHABLE = 9, "Temporal or the ledger's database does not answer"
     NOT_SET_UP = 10, "a setting, the keys file, the plan or the set-up is missing or wrong"
+    PROBLEMS = 11, "problems were found; each says how to mend it"
     INTERRUPTED = 130, "interrupted; what was started goes on"
 
 

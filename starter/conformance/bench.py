@@ -1,0 +1,273 @@
+"""The workbench of the checks: the step, the test users, and every way of asking. It remembers; it doesn't judge."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from activities.actions.action import Call
+from activities.actions.answers import (
+    Answer,
+    Done,
+    Rules,
+    Working,
+    meaning_of,
+)
+from activities.probing import Gone, Seen, StillThere, ask
+from activities.rendering import RenderingError, evaluate, holds
+from ledger.cases import new_retirement_id
+from plans.model import Identifiers
+from plans.services import Service
+from starter.conformance.deeds import Did, FirstDeed, Person
+from starter.conformance.target import Sight, Target
+from starter.conformance.verdicts import DoesNotApply, LeftOut
+from starter.exchanges import Exchange, Exchanges
+from starter.strangers import stranger_of
+
+_BETWEEN_LOOKS = 0.25
+#: A poll is not made slower by a plan that is written for vendors who take days.
+_LONGEST_BETWEEN_POLLS = timedelta(milliseconds=500)
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """What check functions work with."""
+
+    target: Target
+    action: Exchanges
+    people: list[Person]
+    frozen: Person | None
+    tenant: str | None
+    within: timedelta
+    taken: set[int] = field(default_factory=set)
+    #: The first deed of the step, done once and looked at by many checks.
+    first: FirstDeed | None = None
+    #: What is seen otherwise of somebody who is frozen: names of lookup's fields, or the probe.
+    visible: frozenset[str] | None = None
+
+    # Whom to ask about.
+
+    @property
+    def main(self) -> Person:
+        """The first test user who is there.
+
+        Raises:
+            LeftOut: nobody is.
+        """
+        found = next((person for person in self.people if person.is_there), None)
+        if found is None:
+            raise LeftOut("none of the test users is there")
+        return found
+
+    @property
+    def bystander(self) -> Person:
+        """The second: nothing is done to them until the very end.
+
+        Raises:
+            LeftOut: there is none.
+        """
+        there = [person for person in self.people if person.is_there]
+        if len(there) < 2:
+            raise LeftOut("needs a second test user, who is only watched")
+        return there[1]
+
+    def take(self) -> Person:
+        """A test user to whom nothing has been done. A freeze is given back, so there everybody serves again.
+
+        Raises:
+            LeftOut: there is none left.
+        """
+        if self.target.is_freeze:
+            return self.main
+        fresh = [person for person in self.people if person.is_there][2:]
+        left = next((person for person in fresh if person.number not in self.taken), None)
+        if left is None:
+            raise LeftOut("needs another test user")
+        self.taken.add(left.number)
+        return left
+
+    # What templates may name.
+
+    def context(self, person: Person) -> dict[str, Any]:
+        """About a test user."""
+        known: dict[str, Any] = {
+            "user_id": person.user_id,
+            "tenant": self.tenant,
+            "retirement_id": person.retirement_id,
+            "saved": {self.target.step_id: person.saved},
+        }
+        return known if person.subject is None else {**known, "subject": person.subject}
+
+    def nobody(self) -> dict[str, Any]:
+        """About somebody who doesn't exist."""
+        return {**stranger_of(self.context(self.main)), "retirement_id": new_retirement_id(), "saved": {}}
+
+    # Asking.
+
+    @property
+    def sight(self) -> Sight:
+        """How a person is seen.
+
+        Raises:
+            DoesNotApply: nothing tells.
+        """
+        sight = self.target.sight
+        if sight is None:
+            raise DoesNotApply("the step has no probe that could be asked")
+        return sight
+
+    async def see(self, context: Mapping[str, Any], *, service: Service | None = None) -> tuple[Seen, Exchange]:
+        """Ask whether a person is there."""
+        sight = self.sight
+        call = Call(service=service or sight.service, request=sight.probe.request, context=context)
+        # Others may be asked at the same time: a list of its own tells which answer is whose.
+        own = Exchanges(self.action)
+        seen = await ask(own, call=call, probe=sight.probe)
+        return seen, own.made[0]
+
+    async def is_there(self, person: Person) -> bool:
+        """Is the person seen? True where nothing tells."""
+        if self.target.sight is None:
+            return True
+        seen, _ = await self.see(self.context(person))
+        return isinstance(seen.verdict, StillThere)
+
+    async def is_as_wanted(self, person: Person) -> tuple[bool, str]:
+        """Does the probe say within the time what it must say after the step: gone, or taken for a name that is blocked?"""
+        wanted = StillThere if self.target.step.identifiers is Identifiers.BLOCKED else Gone
+        deadline = time.monotonic() + self.within.total_seconds()
+        while True:
+            seen, exchange = await self.see(self.context(person))
+            if isinstance(seen.verdict, wanted) or time.monotonic() > deadline:
+                return isinstance(seen.verdict, wanted), exchange.said
+            await asyncio.sleep(_BETWEEN_LOOKS)
+
+    async def look_up(self, person: Person) -> dict[str, Any] | None:
+        """What the lookup finds; None where it finds nobody, or can't be read."""
+        lookup = self.target.plan.subject.lookup
+        service = self.target.plan.services[lookup.service]
+        call = Call(service=service, request=lookup.request, context={**self.context(person), "subject": {}})
+        answer = await self.action.call(call)
+        if not isinstance(answer, Answer) or not 200 <= answer.status < 300:
+            return None
+        try:
+            known = {**call.context, **answer.values}
+            return {name: evaluate(text, known) for name, text in lookup.fields.items()}
+        except RenderingError:
+            return None
+
+    # Doing.
+
+    async def do(
+        self,
+        context: Mapping[str, Any],
+        *,
+        key: str,
+        service: Service | None = None,
+        to_its_end: bool = True,
+    ) -> Did:
+        """Send the step's request under a key, and follow it to its end where it is worked on."""
+        target = self.target
+        call = Call(service=service or target.service, request=target.request, context=context, key=key)
+        exchange = await self._exchange(call)
+        meaning = meaning_of(exchange.answer, self._rules(polled=target.step.poll is not None))
+        did = Did(exchange=exchange, meaning=meaning)
+        if to_its_end and isinstance(meaning, Working) and isinstance(exchange.answer, Answer):
+            return replace(did, ended=await self._followed(call, exchange.answer))
+        return did
+
+    async def do_to(self, person: Person, *, key: str | None = None) -> Did:
+        """The same to a test user, under the key that a retirement of theirs would send; `saved` is kept."""
+        did = await self.do(self.context(person), key=key or self.key_of(person))
+        answer = did.exchange.answer
+        if isinstance(did.meaning, Done) and isinstance(answer, Answer) and not person.saved:
+            try:
+                known = {**self.context(person), **answer.values}
+                person.saved = {name: evaluate(text, known) for name, text in self.target.step.save.items()}
+            except RenderingError as error:
+                raise LeftOut(f"`save` can't be read from the answer ({error.code})") from None
+        return did
+
+    async def undo(self, person: Person) -> Did | None:
+        """Restore, as a rescind would; None where `when` says that there is nothing to restore.
+
+        Raises:
+            DoesNotApply: the step has no undo.
+        """
+        undo = self.target.step.undo
+        if undo is None:
+            raise DoesNotApply("the step has no undo")
+        context = self.context(person)
+        if undo.when is not None and not holds(undo.when, context):
+            return None
+        key = f"{self.key_of(person)}:undo"
+        call = Call(service=self.target.service, request=undo.request, context=context, key=key)
+        exchange = await self._exchange(call)
+        return Did(exchange=exchange, meaning=meaning_of(exchange.answer, self._rules(method=undo.request.verb)))
+
+    async def give_back(self, person: Person) -> None:
+        """Undo what a check has left of a freeze, as far as it goes, under a key that no answer is remembered for."""
+        if self.target.step.undo is None:
+            return
+        again = person.in_another_retirement()
+        again.saved = person.saved
+        with contextlib.suppress(RenderingError):
+            await self.undo(again)
+
+    def key_of(self, person: Person) -> str:
+        """The idempotency key that a retirement sends."""
+        return f"{person.retirement_id}:{self.target.step_id}"
+
+    async def state(self, person: Person) -> dict[str, Any]:
+        """What can be seen of a person: the lookup's fields, and what the probe says."""
+        found = dict(await self.look_up(person) or {})
+        if self.target.step.probe is not None and self.target.sight is not None:
+            seen, _ = await self.see(self.context(person))
+            found["(probe)"] = type(seen.verdict).__name__
+        return found
+
+    def _rules(self, *, polled: bool = False, method: str | None = None) -> Rules:
+        step = self.target.step
+        return Rules(
+            method=method or self.target.request.verb,
+            absent=step.absent,
+            transient=step.transient,
+            permanent=step.permanent,
+            polled=polled,
+            succeeded_before=True,
+        )
+
+    async def _exchange(self, call: Call) -> Exchange:
+        own = Exchanges(self.action)
+        await own.call(call)
+        return own.made[0]
+
+    async def _followed(self, call: Call, answer: Answer) -> str:
+        """Ask the place that a 202 names until the work has ended: `done`, or what went wrong."""
+        poll = self.target.step.poll
+        assert poll is not None
+        try:
+            named = evaluate(poll.url, {**call.context, **answer.values})
+        except RenderingError:
+            return "no place to ask: poll.url can't be read from the answer"
+        url = self.action.place_to_ask(call, url=named)
+        if url is None:
+            return "a place to ask that isn't of its own origin"
+        deadline = time.monotonic() + self.within.total_seconds()
+        while time.monotonic() < deadline:
+            followed = await self.action.follow(call, url=url)
+            if not isinstance(followed, Answer) or not 200 <= followed.status < 300:
+                return f"{followed.status if isinstance(followed, Answer) else followed.code} at the place to ask"
+            known = {**call.context, **followed.values}
+            try:
+                if poll.failed is not None and holds(poll.failed, known):
+                    return "failed"
+                if holds(poll.done, known):
+                    return "done"
+            except RenderingError:
+                return "an answer in which poll.done can't be read"
+            await asyncio.sleep(min(poll.every, _LONGEST_BETWEEN_POLLS).total_seconds())
+        return "still at work when the time was over"

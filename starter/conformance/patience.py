@@ -1,0 +1,44 @@
+"""Asking again where a service asks to come back later, so that its rate limit doesn't fail every check."""
+
+import asyncio
+from datetime import timedelta
+
+from activities.actions.action import Call
+from activities.actions.answers import Answer, NoAnswer, retry_after
+from starter.exchanges import Exchanges
+
+_MOST_WAITS = 3
+_LONGEST_WAIT = timedelta(seconds=30)
+#: Where the service doesn't say.
+_WAIT_UNSAID = timedelta(seconds=1)
+
+
+class PatientExchanges(Exchanges):
+    """Remembers every answer; one of 429 is waited out, as a retirement would, but not for long."""
+
+    async def call(self, call: Call) -> Answer | NoAnswer:
+        """As `Action.call`."""
+        answer = await super().call(call)
+        for _ in range(_MOST_WAITS):
+            if not await _waited(answer):
+                break
+            answer = await super().call(call)
+        return answer
+
+    async def follow(self, call: Call, *, url: str) -> Answer | NoAnswer:
+        """As `Action.follow`."""
+        answer = await super().follow(call, url=url)
+        for _ in range(_MOST_WAITS):
+            if not await _waited(answer):
+                break
+            answer = await super().follow(call, url=url)
+        return answer
+
+
+async def _waited(answer: Answer | NoAnswer) -> bool:
+    if not isinstance(answer, Answer) or answer.status != 429:
+        return False
+    wished = retry_after(answer)
+    wait = _WAIT_UNSAID if wished is None else min(wished, _LONGEST_WAIT)
+    await asyncio.sleep(wait.total_seconds())
+    return True

@@ -1,0 +1,135 @@
+"""What is checked: one step of a plan, or a plan of one step that is made of a URL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from plans.defaults import with_defaults
+from plans.model import Plan, Probe, Step, StepPhase
+from plans.requests import Request
+from plans.services import HttpService, Service
+from plans.template_names import names_of
+
+_USER = "{user_id}"
+_TEMPLATE = "{{ user_id }}"
+
+
+class BadTarget(Exception):
+    """There is nothing to check in what was named; the text says what to name instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """How a person is seen: by the step's probe or, at a freeze step without one, by the lookup."""
+
+    service: Service
+    probe: Probe
+    is_own: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A step with all that is asked for it."""
+
+    plan: Plan
+    step_id: str
+    step: Step
+    service_id: str
+    service: Service
+    request: Request
+
+    @property
+    def is_freeze(self) -> bool:
+        """Does the step take something that can be given back?"""
+        return self.step.phase is StepPhase.FREEZE
+
+    @property
+    def is_http(self) -> bool:
+        """Are there statuses, credentials and connections to look at?"""
+        return isinstance(self.service, HttpService)
+
+    @property
+    def sight(self) -> Sight | None:
+        """How a person is seen; None where nothing tells."""
+        if self.step.probe is not None:
+            # What a freeze has saved is not known before it.
+            if "saved" in _names(self.step.probe):
+                return None
+            return Sight(service=self.service, probe=self.step.probe, is_own=True)
+        if not self.is_freeze:
+            return None
+        lookup = self.plan.subject.lookup
+        service = self.plan.services[lookup.service]
+        return Sight(service=service, probe=Probe(request=lookup.request), is_own=lookup.service == self.service_id)
+
+    @property
+    def needs_subject(self) -> bool:
+        """Does anything that is asked name what the lookup finds?"""
+        texts = [text for _, text in self.request.templates()]
+        probe = _names(self.step.probe) if self.step.probe is not None else set()
+        named = {name[0] for text in texts for name in names_of(text, is_expression=False)}
+        return self.is_freeze or "subject" in named | probe
+
+
+def _names(probe: Probe) -> set[str]:
+    named = {name[0] for _, text in probe.request.templates() for name in names_of(text, is_expression=False)}
+    return named | {name[0] for name in names_of(probe.gone_when or "", is_expression=True)}
+
+
+def target_in(plan: Plan, *, step_id: str) -> Target:
+    """A step of a plan.
+
+    Raises:
+        BadTarget: there is no such step, or it asks nothing.
+    """
+    step = plan.steps.get(step_id)
+    if step is None:
+        asking = ", ".join(id for id, each in plan.steps.items() if each.request is not None)
+        raise BadTarget(f"the plan has no step of this name; those that ask something: {asking}.")
+    if step.request is None or step.service is None:
+        raise BadTarget(f"the step {step_id} keeps its data (retain), so there is nothing to check.")
+    return Target(
+        plan=plan,
+        step_id=step_id,
+        step=step,
+        service_id=step.service,
+        service=plan.services[step.service],
+        request=step.request,
+    )
+
+
+def target_of_url(url: str, *, token_env: str | None, absent: Sequence[int]) -> Target:
+    """DELETE erases and GET tells whether the person is there, both at this URL with the user id put in.
+
+    Raises:
+        BadTarget: it isn't such a URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadTarget("write a URL with http:// or https://, or name a plan's file and --step.")
+    if _USER in parts.netloc or _USER not in f"{parts.path}?{parts.query}":
+        raise BadTarget(f"write {_USER} into the URL where the id belongs: https://forum.example/authors/{_USER}.")
+    if "{{" in url or "${" in url:
+        raise BadTarget(f"templates and secrets belong into a plan; a URL only knows {_USER}.")
+    request: dict[str, Any] = {
+        "path": parts.path.replace(_USER, _TEMPLATE) or "/",
+        "query": {name: value.replace(_USER, _TEMPLATE) for name, value in parse_qsl(parts.query)},
+    }
+    look = {"method": "GET", **request}
+    auth = {"type": "none"} if token_env is None else {"type": "bearer", "token": f"${{env:{token_env}}}"}
+    document = {
+        "plan": "conformance",
+        "subject": {"lookup": {"service": "service", "request": look}},
+        "services": {"service": {"base_url": f"{parts.scheme}://{parts.netloc}", "auth": auth}},
+        "steps": {
+            "erase": {
+                "phase": "erase",
+                "service": "service",
+                "request": {"method": "DELETE", **request},
+                "absent": list(absent),
+                "probe": {"request": look},
+            }
+        },
+    }
+    return target_in(with_defaults(Plan.model_validate(document)), step_id="erase")

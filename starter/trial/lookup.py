@@ -1,0 +1,111 @@
+"""Trying the lookup: does it know the person, and nobody else?"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from activities.actions.action import Call
+from activities.actions.answers import Absent, Answer, Done, meaning_of
+from activities.probing import reading_rules
+from plans.model import Absent as WhenAbsent
+from plans.template_names import names_of
+from starter.exchanges import Exchange
+from starter.trial.asking import Trying
+from starter.trial.doubts import no_json, slowness, uncertain
+from starter.trial.findings import Question, Remark, problem, warning
+from starter.trial.reading import read
+
+#: Keys under which services give the id of whom they answer about.
+_ID_KEYS = ("id", "user_id", "userId")
+#: These mean that the lookup doesn't know the person.
+_UNKNOWN = (404, 410)
+
+
+async def look_up(trying: Trying) -> Question:
+    """Ask the lookup and read its fields; `trying` knows the subject afterwards."""
+    lookup = trying.plan.subject.lookup
+    question, call = trying.begun(part="subject.lookup", service_id=lookup.service, request=lookup.request)
+    if call is None:
+        return question
+    exchange = await trying.send(call)
+    question = replace(question, answer=exchange.said, took=exchange.took)
+    match meaning_of(exchange.answer, reading_rules(call, absent=_UNKNOWN)):
+        case Done() if isinstance(exchange.answer, Answer):
+            return await _known(trying, question, exchange, exchange.answer)
+        case Absent():
+            return await _unknown(trying, question, call)
+        case _:
+            remark = await trying.what_is_wrong(exchange, service_id=lookup.service)
+            return replace(question, meaning="can't be told", remarks=(remark,))
+
+
+async def _known(trying: Trying, question: Question, exchange: Exchange, answer: Answer) -> Question:
+    lookup, call = trying.plan.subject.lookup, exchange.call
+    found = read(
+        lookup.fields,
+        answer=answer,
+        context=call.context,
+        place="subject.lookup.fields",
+        show_values=trying.show_values,
+    )
+    trying.subject = found.values
+    said, doubts = await _about_nobody(trying, call)
+    remarks = (
+        *(found.remarks or no_json(answer, service=call.service)),
+        *_whose(answer, trying.user_id, call),
+        *doubts,
+        *slowness(exchange.took, service=call.service, service_id=lookup.service),
+    )
+    return replace(question, meaning="the person is there", reads=found.readings, also=(said,), remarks=remarks)
+
+
+async def _unknown(trying: Trying, question: Question, call: Call) -> Question:
+    lookup = trying.plan.subject.lookup
+    known, words = await trying.is_path_known(call, unchecked=lookup.absent_unchecked)
+    if known:
+        ends = (
+            " A retirement of them would end ABORTED (no_such_subject)."
+            if trying.plan.subject.absent is WhenAbsent.REFUSE
+            else ""
+        )
+        mend = f"Give --user the id of somebody who exists, of a test user for example.{ends}"
+        remark = problem("nobody_found", f"The lookup doesn't know this person; {words}.", mend=mend)
+        return replace(question, meaning="nobody of this id", remarks=(remark,))
+    why = words or "it could not be asked without credentials"
+    remark = problem(
+        "path_not_proved",
+        f"{question.answer} can't be told from a wrong path: {why}.",
+        mend="Check base_url and path, and give --user the id of somebody who exists. Where the service takes no "
+        "credentials, say in subject.lookup.absent_unchecked why its 404 can be believed.",
+    )
+    return replace(question, meaning="can't be told", remarks=(remark,))
+
+
+async def _about_nobody(trying: Trying, call: Call) -> tuple[str, tuple[Remark, ...]]:
+    exchange = await trying.send(trying.stranger(call))
+    said = f"of an id that is nobody's it says {exchange.said}"
+    match meaning_of(exchange.answer, reading_rules(call, absent=_UNKNOWN)):
+        case Absent():
+            return f"{said}, as it should", ()
+        case Done():
+            what = f"It answers {exchange.said} for an id that is nobody's, too."
+            mend = (
+                "See that the request names {{ user_id }} where the service looks for it: the answer may be anybody's."
+            )
+            return said, (problem("knows_everybody", what, mend=mend),)
+        case _:
+            return said, (uncertain(exchange),)
+
+
+def _whose(answer: Answer, user_id: str, call: Call) -> tuple[Remark, ...]:
+    """A remark where the answer is about somebody else."""
+    named = {name[0] for _, text in call.request.templates() for name in names_of(text, is_expression=False)}
+    if not isinstance(answer.body, Mapping) or "user_id" not in named:
+        return ()
+    for key in _ID_KEYS:
+        value = answer.body.get(key)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            if str(value) == user_id:
+                return ()
+            what = f"The answer's `{key}` is not the user id that was asked for."
+            return (warning("other_id", what, mend="Check that it is the same person, under another kind of id."),)
+    return ()

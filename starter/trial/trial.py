@@ -1,0 +1,102 @@
+"""A whole trial, in the order in which a retirement would ask."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from activities.actions.action import Action
+from plans.model import Plan
+from starter.trial.asking import Trying
+from starter.trial.findings import Findings, Level, worst
+from starter.trial.guard import OnlyReads
+from starter.trial.judging import ask_fact, judge
+from starter.trial.lookup import look_up
+from starter.trial.places import place
+from starter.trial.probes import ask_probe, probes_of, saved_names
+from starter.trial.unasked import changing, not_asked_read, unknown_names
+
+
+async def try_plan(
+    plan: Plan,
+    *,
+    action: Action,
+    user_id: str,
+    tenant: str | None = None,
+    service: str | None = None,
+    show_values: bool = False,
+    ask_post: bool = False,
+    on_asking: Callable[[str], None] = lambda _: None,
+) -> Findings:
+    """Ask everything of a plan that only reads, about one person. With `service`, only what concerns that service.
+
+    `ask_post` also asks lookups, facts and probes that can't be told from a change by their form.
+    """
+    started = time.monotonic()
+    places = [place(id, each) for id, each in plan.services.items()]
+    trying = Trying(
+        plan=plan,
+        action=OnlyReads(action, plan=plan, ask_post=ask_post),
+        user_id=user_id,
+        tenant=tenant,
+        show_values=show_values,
+        not_ready=frozenset(each.service for each in places if worst(each.remarks) is Level.PROBLEM),
+        on_asking=on_asking,
+    )
+    # The lookup is asked even for one service: what it finds is what the requests to all others are made of.
+    told = {service, plan.subject.lookup.service}
+    shown = [each for each in places if service is None or each.service in told]
+    findings = Findings(plan=plan.plan, places=shown)
+    await _ask_everything(trying, findings, only=service)
+    findings.requests = len(trying.action.made)
+    findings.took = timedelta(seconds=time.monotonic() - started)
+    return findings
+
+
+async def _ask_everything(trying: Trying, findings: Findings, *, only: str | None) -> None:
+    plan = trying.plan
+
+    def concerns(service_id: str | None) -> bool:
+        return only is None or service_id == only
+
+    await _ask_lookup(trying, findings)
+    await _ask_facts(trying, findings, only=only)
+    for part, step, probe in probes_of(plan):
+        if not concerns(step.service):
+            continue
+        names = sorted({*saved_names(probe), *unknown_names(trying, probe.request)})
+        service_id = step.service or ""
+        left = not_asked_read(trying, part=part, service_id=service_id, request=probe.request, names=names)
+        if left is not None:
+            findings.not_asked.append(left)
+        else:
+            findings.probes.append(await ask_probe(trying, part=part, step=step, probe=probe))
+    findings.not_asked += [left for left in changing(trying) if concerns(left.service)]
+
+
+async def _ask_lookup(trying: Trying, findings: Findings) -> None:
+    lookup = trying.plan.subject.lookup
+    left = not_asked_read(trying, part="subject.lookup", service_id=lookup.service, request=lookup.request, names=[])
+    if left is not None:
+        findings.not_asked.append(left)
+        return
+    findings.lookup = await look_up(trying)
+
+
+async def _ask_facts(trying: Trying, findings: Findings, *, only: str | None) -> None:
+    known: dict[str, Any] = {}
+    for id, fact in trying.plan.facts.items():
+        if only is not None and fact.service != only:
+            continue
+        names = unknown_names(trying, fact.request)
+        part = f"facts.{id}"
+        left = not_asked_read(trying, part=part, service_id=fact.service, request=fact.request, names=names)
+        if left is not None:
+            findings.not_asked.append(left)
+            continue
+        question, value, is_known = await ask_fact(trying, id, fact)
+        findings.facts.append(question)
+        if is_known:
+            known[id] = value
+    if only is None:
+        findings.rulings = judge(trying, known)

@@ -1,0 +1,59 @@
+"""What a trial leaves unasked: requests that change something, and what needs an answer that nobody has yet."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from activities.rendering import RenderingError, holds
+from plans.requests import Request
+from plans.template_names import names_of
+from starter.trial.asking import RENDERING, Trying
+from starter.trial.findings import NotAsked, Remark, problem
+from starter.trial.guard import changing_requests
+
+
+def changing(trying: Trying) -> Iterator[NotAsked]:
+    """Every request that changes something: made as the worker would make it, but not sent."""
+    for part, service_id, request in changing_requests(trying.plan):
+        needed = unknown_names(trying, request)
+        asked = NotAsked(part=part, service=service_id, asks=request.title, changes=True)
+        if needed:
+            yield replace(asked, why=f"needs {', '.join(needed)}")
+            continue
+        told, remarks = trying.made(trying.call(service_id, request), part=f"{part}.request")
+        yield replace(asked, sent_as=told, remarks=(*remarks, *_condition(trying, part)))
+
+
+def unknown_names(trying: Trying, request: Request) -> list[str]:
+    """The values that a request names and that a trial can't know."""
+    unknown = {"saved"} | ({"subject"} if trying.subject is None else set())
+    names = {name for _, text in request.templates() for name in names_of(text, is_expression=False)}
+    return sorted(".".join(name) for name in names if name[0] in unknown)
+
+
+def not_asked_read(
+    trying: Trying, *, part: str, service_id: str, request: Request, names: list[str]
+) -> NotAsked | None:
+    """Why a read can't be asked: it needs what nobody knows yet (`names`), or may be no read; None where it can."""
+    asked = NotAsked(part=part, service=service_id, asks=request.title, changes=False)
+    if names:
+        return replace(asked, why=f"needs {', '.join(names)}")
+    if not trying.may_ask(request):
+        return replace(asked, why="by its form it may change something; --ask-post asks it, too")
+    return None
+
+
+def _condition(trying: Trying, part: str) -> tuple[Remark, ...]:
+    """An undo's `when`, as far as it can be worked out by now."""
+    step_id = part.split(".")[1]
+    undo = trying.plan.steps[step_id].undo
+    if not part.endswith(".undo") or undo is None or undo.when is None:
+        return ()
+    names = names_of(undo.when, is_expression=True)
+    if any(name[0] == "saved" or (name[0] == "subject" and trying.subject is None) for name in names):
+        return ()
+    try:
+        holds(undo.when, trying.context)
+    except RenderingError as error:
+        what, mend = RENDERING[error.code]
+        return (problem(error.code, f"{part}.when: {what}.", mend=mend),)
+    return ()
