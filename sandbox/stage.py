@@ -148,6 +148,7 @@ class Stage:
             self._address, self.ui_url = f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
             command = [str(self._temporal), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
             command += ["--port", str(port), "--ui-port", str(ui_port), "--ui-ip", "127.0.0.1"]
+            command += ["--dynamic-config-value", "matching.enableFairness=true"]
             process = self._spawn("temporal", [*command, "--db-filename", str(self.folder / f"temporal-{attempt}.db")])
             if await self._connected(process):
                 return

@@ -9,11 +9,14 @@ import typer
 from typer.core import TyperGroup
 
 from starter.commands import (
+    conformance,
     decide,
     demo,
+    doctor,
     expedite,
     extend,
     list_cases,
+    plan,
     report,
     rescind,
     resume,
@@ -62,7 +65,10 @@ app = typer.Typer(
 )
 for _command in (
     setup,
+    doctor,
     worker,
+    plan,
+    conformance,
     start,
     status,
     list_cases,

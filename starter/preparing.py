@@ -54,7 +54,7 @@ async def prepare_ledger(settings: "Settings", *, create_keys: bool) -> list[Par
     finally:
         ledger.close()
     return [
-        Part(name="ledger", state=THERE if tables else MADE, where=_shown(url)),
+        Part(name="ledger", state=THERE if tables else MADE, where=shown_url(url)),
         Part(name="keys file", state=THERE if keys else MADE, where=str(keys_file)),
     ]
 
@@ -100,7 +100,8 @@ def _is_new(url: str) -> bool:
         engine.dispose()
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
+    """A database URL without its password."""
     from sqlalchemy.engine import make_url
 
     return make_url(url).render_as_string(hide_password=True)
@@ -127,7 +128,7 @@ async def prepare_namespace(client: "Client", *, out: Output) -> Part:
         except RPCError as error:
             # Another set-up was faster.
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
-                raise _not_allowed("make the namespace", error) from None
+                raise not_allowed("make the namespace", error) from None
     # Asked even where it was there: another set-up may have made it a moment ago.
     await _until(lambda: _answers(client), out=out, text=f"Waiting for the namespace {client.namespace} …")
     return Part(name="namespace", state=state, where=client.namespace)
@@ -180,7 +181,7 @@ async def prepare_search_attributes(client: "Client", *, out: Output) -> Part:
         except RPCError as error:
             # Another set-up was faster; what it has left is seen below.
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
-                raise _not_allowed(f"add the search attributes {', '.join(missing)}", error) from None
+                raise not_allowed(f"add the search attributes {', '.join(missing)}", error) from None
 
         async def are_known() -> bool:
             return not await _missing_attributes(client, wanted=wanted)
@@ -197,7 +198,7 @@ async def _missing_attributes(client: "Client", *, wanted: dict[str, int]) -> li
     try:
         known = (await client.operator_service.list_search_attributes(request)).custom_attributes
     except RPCError as error:
-        raise _not_allowed("read the search attributes", error) from None
+        raise not_allowed("read the search attributes", error) from None
     wrong = [name for name, kind in wanted.items() if name in known and known[name] != kind]
     if wrong:
         raise CommandError(
@@ -208,7 +209,7 @@ async def _missing_attributes(client: "Client", *, wanted: dict[str, int]) -> li
     return [name for name in wanted if name not in known]
 
 
-def _not_allowed(what: str, error: Exception) -> Exception:
+def not_allowed(what: str, error: Exception) -> Exception:
     """Temporal Cloud and locked-down servers leave this to their own tools."""
     from temporalio.service import RPCError, RPCStatusCode
 

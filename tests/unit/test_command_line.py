@@ -16,7 +16,9 @@ from starter.options import read_instant
 from starter.output import columns, show
 
 _ROOT = Path(__file__).parents[2]
-_COMMANDS = ("setup worker start status list rescind extend expedite decide resume report demo").split()
+_COMMANDS = (
+    "setup doctor worker conformance start status list rescind extend expedite decide resume report demo"
+).split()
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +46,21 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-  setup     Make what a worker needs.
-  worker    Run a worker.
-  start     Start the retirement of one person.
-  status    Show where a retirement stands.
-  list      List retirements from the ledger, newest first.
-  rescind   Take a retirement back and restore the account.
-  extend    Give the person a longer cool-off.
-  expedite  End the cool-off now, where the plan allows it.
-  decide    Decide about a step that is held.
-  resume    Resume a retirement that stopped before its end.
-  report    Show the record of a retirement.
-  demo      Show it all in a sandbox.
+  setup        Make what a worker needs.
+  doctor       Look whether everything is ready.
+  worker       Run a worker.
+  conformance  Check a service with test users.
+  start        Start the retirement of one person.
+  status       Show where a retirement stands.
+  list         List retirements from the ledger, newest first.
+  rescind      Take a retirement back and restore the account.
+  extend       Give the person a longer cool-off.
+  expedite     End the cool-off now, where the plan allows it.
+  decide       Decide about a step that is held.
+  resume       Resume a retirement that stopped before its end.
+  report       Show the record of a retirement.
+  demo         Show it all in a sandbox.
+  plan         Check, show and try a plan.
 
   Exit codes:
       0  done as asked
@@ -69,6 +74,7 @@ Commands:
       8  the retirement ended ERRORED; it can be resumed
       9  Temporal or the ledger's database does not answer
      10  a setting, the keys file, the plan or the set-up is missing or wrong
+     11  problems were found; each says how to mend it
     130  interrupted; what was started goes on
 """
     )
@@ -112,6 +118,97 @@ Options:
       6  recorded, not yet answered: no worker has taken it so far
       9  Temporal or the ledger's database does not answer
      10  a setting, the keys file, the plan or the set-up is missing or wrong
+    130  interrupted; what was started goes on
+"""
+    )
+
+
+def test_the_help_of_plan_show_says_its_forms() -> None:
+    assert retire("plan", "show", "--help").output == (
+        """\
+Usage: retire plan show [OPTIONS] {FILE}
+
+  Show what a plan does. Phase by phase, and who is asked what; nothing is
+  called and no secret is read.
+
+Arguments:
+  FILE <path>  The plan, a YAML file.  [required]
+
+Options:
+  --format <text|mermaid|json>  Text for people, a mermaid flowchart for a page,
+                                or JSON. Default: text.
+  --json                        Print the same facts as JSON.
+  -h, --help                    Show this message and exit.
+
+  Example:
+    retire plan show our-plans/acme.yaml
+
+  Exit codes:
+      0  done as asked
+      1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
+      2  an argument or option can't be used
+     10  a setting, the keys file, the plan or the set-up is missing or wrong
+"""
+    )
+
+
+def test_the_help_of_plan_schema_says_where_an_editor_finds_it() -> None:
+    assert retire("plan", "schema", "--help").output == (
+        """\
+Usage: retire plan schema [OPTIONS]
+
+  Print the JSON Schema of plans, for editors. They then complete keys, explain
+  them and mark mistakes.
+
+  An editor with the YAML language server takes it from a plan's first line:
+    # yaml-language-server: $schema=plan.schema.json
+
+Options:
+  -h, --help  Show this message and exit.
+
+  Example:
+    retire plan schema > our-plans/plan.schema.json
+
+  Exit codes:
+      0  done as asked
+      1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
+      2  an argument or option can't be used
+"""
+    )
+
+
+def test_the_help_of_plan_try_says_that_nothing_is_changed() -> None:
+    assert retire("plan", "try", "--help").output == (
+        """\
+Usage: retire plan try [OPTIONS] {FILE}
+
+  Ask a plan's lookup, facts and probes about one person. Changes nothing; says
+  how to mend what is wrong.
+
+Arguments:
+  FILE <path>  The plan, as a YAML file.  [required]
+
+Options:
+  --user ID          Whom to ask about: somebody who exists and has something at
+                     every service, a test user for example.  [required]
+  --tenant TENANT    The tenant of the user id. Default: none.
+  --service SERVICE  Ask only what concerns this service. Default: all.
+  --ask-post         Also ask lookups, facts and probes that by their form may
+                     change something (POST, WITH, Python): the plan says that
+                     they only read.
+  --show-values      Show the person's values instead of •••; secrets never are
+                     shown.
+  --json             Print the same facts as JSON.
+  -h, --help         Show this message and exit.
+
+  Example:
+    retire plan try our-plans/acme.yaml --user test-1
+
+  Exit codes:
+      0  done as asked
+      1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
+      2  an argument or option can't be used
+     11  problems were found; each says how to mend it
     130  interrupted; what was started goes on
 """
     )
@@ -249,7 +346,7 @@ def test_the_process_ends_with_the_exit_code_and_no_traceback() -> None:
 
 
 def test_every_exit_code_is_its_own_and_has_a_meaning() -> None:
-    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]
+    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 130]
     assert all(code.meaning for code in ExitCode)
 
 

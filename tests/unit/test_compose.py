@@ -15,10 +15,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import TypeAdapter
 
+from plans.fields import Duration
 from plans.loading import Plans
-from plans.model import Duration
 from worker.health import Health, _answer
 from worker.settings import PREFIX, Settings
+from workflows.names import CALLS_QUEUE
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -101,7 +102,11 @@ def test_the_server_heeds_fairness_keys_and_has_shards_enough() -> None:
     folder, target, mode = mount.split(":")
     file = server["environment"]["DYNAMIC_CONFIG_FILE_PATH"].removeprefix(f"{target}/")
     assert mode == "ro"
-    assert yaml.safe_load((ROOT / folder / file).read_text())["matching.enableFairness"] == [{"value": True}]
+    config = yaml.safe_load((ROOT / folder / file).read_text())
+    assert config["matching.enableFairness"] == [{"value": True}]
+    one_partition = [{"value": 1, "constraints": {"taskQueueName": CALLS_QUEUE}}]
+    assert config["matching.numTaskqueueReadPartitions"] == one_partition
+    assert config["matching.numTaskqueueWritePartitions"] == one_partition
 
 
 def test_every_mounted_file_is_there_and_scripts_can_be_run() -> None:

@@ -1,0 +1,1 @@
+"""What `retire doctor` looks at: this machine, and Temporal."""
