@@ -7,6 +7,8 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox.launch import Sandbox
+from tests.support.postgresql import PostgreSQL, a_postgresql
+from tests.support.servers import NotHere, without
 from tests.support.stage import Stage, staged, time_skipping_server
 
 
@@ -35,3 +37,13 @@ async def stage(
     folder: Path = tmp_path_factory.mktemp("stage")
     async with staged(client=server.client, server=server, sandbox=sandbox, folder=folder) as stage:
         yield stage
+
+
+@pytest.fixture(scope="session")
+async def postgresql() -> AsyncIterator[PostgreSQL]:
+    """A real PostgreSQL; the tests that need one are skipped where it is missing."""
+    try:
+        async with a_postgresql() as server:
+            yield server
+    except NotHere as why:
+        without("postgresql", why)
