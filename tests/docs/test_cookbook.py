@@ -1,0 +1,190 @@
+"""Every recipe of the cookbook is a plan without a problem, and does what the page says, on real servers."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from plans.loading import check_plan, load_plan
+from sandbox.launch import Sandbox
+from starter.rates.held import held_rates, prepare_rates
+from starter.rates.wanted import differences, wanted_rates
+from tests.docs.support.cases import CASES, Case
+from tests.docs.support.kitchen import SHOP, Kitchen, a_kitchen
+from tests.docs.support.pages import DOCS, sections_of
+from tests.docs.support.recipes import COOKBOOK, PREFIX, recipes, written_plan
+from tests.support.http_service import Received, Reply
+from tests.support.postgresql import PostgreSQL
+from workflows.messages import Result
+from workflows.names import Outcome, Phase, Reason
+
+#: Run by a test of their own, as what they are about is who may not be retired.
+_BY_THEMSELVES = {"sole-admin"}
+
+
+@pytest.fixture(scope="module")
+async def kitchen(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kitchen]:
+    """Everything that is to be tasted, cooking at the same time."""
+    async with a_kitchen(sandbox=sandbox, folder=tmp_path_factory.mktemp("kitchen")) as kitchen:
+        yield kitchen
+
+
+def test_every_recipe_is_run() -> None:
+    assert {case.recipe for case in CASES} | _BY_THEMSELVES == set(recipes())
+
+
+@pytest.mark.parametrize("page", [COOKBOOK, DOCS / "add-your-service.md"], ids=lambda page: page.name)
+def test_links_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\(([\w-]+\.md)?#([\w-]+)\)", page.read_text())
+    assert links
+    headings = {name: {section.slug for section in sections_of(DOCS / (name or page))} for name, _ in links}
+    assert [(name, slug) for name, slug in links if slug not in headings[name]] == []
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_a_recipe_is_a_plan_without_a_problem(recipe: str, tmp_path: Path) -> None:
+    assert check_plan(written_plan(recipe, folder=tmp_path), secrets=False) == ()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.user_id)
+async def test_a_recipe_does_what_the_page_says(kitchen: Kitchen, case: Case) -> None:
+    result = await kitchen.retirements[case.user_id].result()
+    assert result.outcome is Outcome.COMPLETE, result
+    ended = {step.step: str(step.result) for step in result.steps if step.step not in ("lock", "account")}
+    assert ended == case.results
+    touched = case.records(case.kept) | case.records(case.left)
+    assert {path: kept for path, kept in kitchen.company.kept.items() if path in touched} == case.records(case.left)
+
+
+async def test_a_vendor_that_only_gives_an_id_is_asked_at_a_place_put_together(kitchen: Kitchen) -> None:
+    said = "'/deletions/' ~ body.id"
+    assert said in COOKBOOK.read_text()
+    meant = said.replace("/deletions/", "/analytics/deletions/")
+    folder = kitchen.stage.settings.plans_dir
+    written_plan("asynchronous-vendor", folder=folder, name="by-id", change=("headers.location", f'"{meant}"'))
+    kitchen.add_user("u-by-id")
+    kitchen.company.kept["analytics/users/u-by-id"] = {}
+    result = await (await kitchen.retire("by-id", "u-by-id", cool_off="0")).result()
+    assert _results(result)["analytics"] == "erased"
+
+
+async def test_an_address_is_one_segment_of_the_path(kitchen: Kitchen) -> None:
+    await kitchen.retirements["u-ids-that-are-addresses"].result()
+    encoded = "/mailboxes/mailboxes/u-ids-that-are-addresses%2Bnews%2F1%40person.example"
+    assert encoded in kitchen.company.targets
+
+
+async def test_tables_keep_what_is_not_the_person_s(kitchen: Kitchen) -> None:
+    await kitchen.retirements["u-sql-tables"].result()
+    assert kitchen.rows("store", "select id from customers") == [("bob",)]
+    assert kitchen.rows("store", "select * from orders order by number") == [
+        (1, None, None),
+        (2, "bob", "Bob, 2 Short Street"),
+    ]
+    assert kitchen.rows("store", "select customer_id from reviews") == [("bob",)]
+    await kitchen.retirements["u-the-applications-own-ids-are-addresses"].result()
+    assert kitchen.rows("people", "select opaque_id from people") == [("bob",)]
+
+
+async def test_tables_are_the_same_in_postgresql(
+    kitchen: Kitchen, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgresql.an_empty_database() as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text(SHOP.format(ada="u-postgresql")))
+        monkeypatch.setenv(f"{PREFIX}POSTGRESQL_URL", url)
+        folder = kitchen.stage.settings.plans_dir
+        written_plan("sql-tables", folder=folder, name="postgresql", change=("STORE_DATABASE_URL", "POSTGRESQL_URL"))
+        kitchen.add_user("u-postgresql")
+        result = await (await kitchen.retire("postgresql", "u-postgresql", cool_off="0")).result()
+        assert (result.outcome, _results(result)["store"]) == (Outcome.COMPLETE, "erased")
+        with engine.connect() as connection:
+            assert connection.execute(text("select id from customers")).scalars().all() == ["bob"]
+        engine.dispose()
+
+
+async def test_a_revoked_token_is_renewed_once(kitchen: Kitchen) -> None:
+    await kitchen.retirements["u-client-credentials"].result()
+    assert (kitchen.company.tokens, kitchen.company.revoked) == (2, 1)
+
+
+async def test_a_rate_is_held_by_the_server_and_a_429_waited_for(kitchen: Kitchen) -> None:
+    await kitchen.retirements["u-rate-limit"].result()
+    assert kitchen.company.refused_for_rate == 2
+    plan = load_plan(kitchen.stage.settings.plans_dir / "rate-limit.yaml")
+    [wanted] = wanted_rates([plan]).queues
+    client = kitchen.stage.client
+    assert differences(await held_rates(client, queue=wanted.queue), wanted) == ["helpdesk: 5/s is not held"]
+    await prepare_rates(client, wanted=wanted_rates([plan]))
+    assert differences(await held_rates(client, queue=wanted.queue), wanted) == []
+
+
+async def test_the_first_of_two_steps_is_taken_back_by_a_rescind(kitchen: Kitchen) -> None:
+    kitchen.add_user("u-rescinds")
+    kitchen.company.kept["cloud/accounts/u-rescinds"] = {}
+    retirement = await kitchen.retire("two-step-deletion", "u-rescinds", running_clock=True)
+    await retirement.reaches(Phase.COOL_OFF)
+    assert _deletion_requests(kitchen, "u-rescinds") == 1
+    assert kitchen.is_locked("u-rescinds")
+    assert (await retirement.ask("rescind")).accepted
+    assert (await retirement.result()).reason is Reason.RESCINDED
+    assert _deletion_requests(kitchen, "u-rescinds") == 0
+    assert not kitchen.is_locked("u-rescinds")
+    assert "cloud/accounts/u-rescinds" in kitchen.company.kept
+
+
+async def test_calls_of_an_isolated_service_go_by_its_queue_alone(kitchen: Kitchen) -> None:
+    retirement = kitchen.retirements["u-isolated-network"]
+    await retirement.result()
+    queues: dict[str, set[str]] = {}
+    async for event in retirement.handle.fetch_history_events():
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            scheduled = event.activity_task_scheduled_event_attributes
+            queues.setdefault(scheduled.activity_id, set()).add(scheduled.task_queue.name)
+    assert queues["payroll"] == {"retirement-calls-intranet"}
+    assert queues["account"] == {"retirement-calls"}
+
+
+async def test_python_erases_only_what_it_was_asked_for(kitchen: Kitchen) -> None:
+    await kitchen.retirements["u-python"].result()
+    assert [path.name for path in (kitchen.folder / "archive").iterdir()] == ["bob-1.txt"]
+
+
+async def test_a_sole_admin_is_refused_and_of_the_last_two_one_goes(kitchen: Kitchen) -> None:
+    for org, admins in (("solo", ["u-solo"]), ("duo", ["u-duo-1", "u-duo-2"])):
+        for user_id in admins:
+            kitchen.add_user(user_id, org=org, role="admin")
+    solo = await (await kitchen.retire("sole-admin", "u-solo", cool_off="0")).result()
+    assert (solo.outcome, solo.reason, solo.code) == (Outcome.ABORTED, Reason.NOT_ELIGIBLE, "sole_admin")
+    assert not kitchen.is_locked("u-solo")
+
+    # Both have been checked, and each has seen the other, before either gets any further.
+    both_are_here = asyncio.Barrier(2)
+
+    async def lock_together(request: Received) -> Reply:
+        await both_are_here.wait()
+        return kitchen.company.answer(request)
+
+    for user_id in ("u-duo-1", "u-duo-2"):
+        kitchen.service.on("POST", f"/accounts/users/{user_id}/lock", lock_together)
+    both = await asyncio.gather(*(kitchen.retire("sole-admin", id, cool_off="0") for id in ("u-duo-1", "u-duo-2")))
+    ended = await asyncio.gather(*(each.result() for each in both))
+    assert {(each.outcome, each.reason) for each in ended} == {
+        (Outcome.COMPLETE, None),
+        (Outcome.ABORTED, Reason.CLAIM_LOST),
+    }
+    [left] = [id for id in ("u-duo-1", "u-duo-2") if f"accounts/users/{id}" in kitchen.company.kept]
+    assert not kitchen.is_locked(left)
+
+
+def _results(result: Result) -> dict[str, str]:
+    return {step.step: str(step.result) for step in result.steps}
+
+
+def _deletion_requests(kitchen: Kitchen, user_id: str) -> int:
+    kept = kitchen.company.kept
+    return sum(record.get("account") == user_id for path, record in kept.items() if "/deletion-requests/" in path)
