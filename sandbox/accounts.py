@@ -17,6 +17,9 @@ from sandbox.service import Answer, Call, Route, Service
 
 CLIENT_ID = "retirement"
 
+#: How many people a page of a list holds.
+_ON_A_PAGE = 20
+
 
 class Accounts(Service):
     """Accounts with passwords and sessions for people, OAuth 2 client credentials for machines."""
@@ -38,7 +41,7 @@ class Accounts(Service):
         self._token_lifetime = token_lifetime
 
     def routes(self) -> Iterable[Route]:
-        """People log in; machines look up, lock, unlock and delete."""
+        """People log in; machines look up, lock, unlock, delete, and list who has a role."""
         return (
             Route(method="POST", path="/login", endpoint=self._log_in, needs_token=False),
             Route(method="GET", path="/me", endpoint=self._show_me, needs_token=False),
@@ -48,6 +51,7 @@ class Accounts(Service):
             Route(method="POST", path="/users/{user_id}/unlock", endpoint=self._unlock),
             Route(method="DELETE", path="/users/{user_id}/sessions", endpoint=self._end_sessions),
             Route(method="DELETE", path="/users/{user_id}", endpoint=self._delete_user),
+            Route(method="GET", path="/roles/{role}/users", endpoint=self._list_by_role),
         )
 
     def add_person(self, person: dict[str, Any]) -> None:
@@ -150,6 +154,19 @@ class Accounts(Service):
             return _nobody()
         self.effect(call, "erase")
         return Answer(status=204)
+
+    def _list_by_role(self, call: Call) -> Answer:
+        """Whoever has a role, locked or not, page by page; `next` is null on the last one."""
+        page = call.query.get("page", "1")
+        if not (page.isascii() and page.isdigit() and 0 < len(page) < 6):
+            return Answer(status=400, body={"error": "page must be a number"})
+        rows = self.database.execute(
+            "select * from users where exists (select 1 from json_each(roles) where value = ?)"
+            " order by id limit ? offset ?",
+            (call.arguments["role"], _ON_A_PAGE + 1, (max(int(page), 1) - 1) * _ON_A_PAGE),
+        ).fetchall()
+        more = f"?page={max(int(page), 1) + 1}" if len(rows) > _ON_A_PAGE else None
+        return Answer(body={"users": [_public(row) for row in rows[:_ON_A_PAGE]], "next": more})
 
     def _user(self, call: Call) -> Any:
         return self.database.execute("select * from users where id = ?", (call.user_id,)).fetchone()

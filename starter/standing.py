@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from starter.output import columns, show
+from starter.output import columns, reason_of, show
 from starter.starting import ask_status
 from starter.subjects import Subject
 
@@ -29,6 +29,8 @@ class Pending:
     attempt: int
     next_try_at: datetime | None
     last_code: str | None
+    #: The queue (as RETIREMENT_QUEUES names it) of which no worker has taken the call yet.
+    waits_for_queue: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,10 @@ async def look_at_run(client: "Client", *, workflow_id: str) -> Run | None:
 async def _pending(client: "Client", info: "PendingActivityInfo") -> Pending:
     from datetime import UTC
 
+    from temporalio.api.enums.v1 import PendingActivityState
+
     from workflows.messages import Failure
+    from workflows.names import queue_served_as
 
     code = None
     if info.HasField("last_failure"):
@@ -80,12 +85,15 @@ async def _pending(client: "Client", info: "PendingActivityInfo") -> Pending:
                 # Not one of our failures; its type says enough.
                 code = application.type or None
     waits = info.HasField("next_attempt_schedule_time")
+    is_taken = info.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    task_queue = info.activity_options.task_queue.name
     return Pending(
         call=info.activity_id,
         type=info.activity_type.name,
         attempt=info.attempt,
         next_try_at=info.next_attempt_schedule_time.ToDatetime(tzinfo=UTC) if waits else None,
         last_code=code,
+        waits_for_queue=None if waits or is_taken else queue_served_as(task_queue),
     )
 
 
@@ -114,6 +122,7 @@ class Standing:
             "phase": self._phase(),
             "outcome": (status.outcome if status else None) or (case.outcome if case else None),
             "reason": (status.reason if status else None) or (case.reason if case else None),
+            "code": case.code if case else None,
             "direction": case.direction if case else None,
             "plan": case.plan if case else (status.plan if status else None),
             "requested_at": case.requested_at if case else (status.requested_at if status else None),
@@ -172,7 +181,8 @@ class Standing:
     def lines(self) -> list[str]:
         """The same, for people."""
         facts = self.facts()
-        ended = f"{facts['outcome']}" + (f" ({facts['reason']})" if facts["reason"] else "")
+        reason = reason_of(facts)
+        ended = f"{facts['outcome']}" + (f" ({reason})" if reason else "")
         head: list[tuple[str, object]] = [
             ("retirement", facts["retirement_id"]),
             ("workflow", facts["workflow_id"]),
@@ -194,7 +204,7 @@ class Standing:
             "step": ("step", "state", "since", "code", "detail", "failures", "attempt", "next_try_at", "until", "by"),
             "held": ("step", "cause", "code", "since", "expires_at"),
             "message": ("kind", "accepted", "code", "at", "by", "reason_code"),
-            "call": ("call", "type", "attempt", "next_try_at", "last_code"),
+            "call": ("call", "type", "attempt", "next_try_at", "last_code", "waits_for_queue"),
         }
         tables = {
             "step": facts["steps"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode
-from starter.output import Output, columns, show
+from starter.output import Output, columns, reason_of, show
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
@@ -117,8 +117,8 @@ async def result_of(handle: "WorkflowHandle[Any, Any]") -> "Result":
 def tell_result(out: Output, result: "Result", *, workflow_id: str) -> ExitCode:
     """Print how a retirement ended; the exit code says it, too."""
     facts = {"workflow_id": workflow_id, **result.model_dump()}
-    reason = f" ({show(result.reason)})" if result.reason else ""
-    lines = [f"{result.outcome}{reason}  {show(result.retirement_id)}"]
+    reason = reason_of(facts)
+    lines = [f"{result.outcome}{f' ({reason})' if reason else ''}  {show(result.retirement_id)}"]
     if result.steps:
         lines += columns([(f"  {s.step}", s.result, s.code, s.detail) for s in result.steps])
     if result.outcome == "ERRORED":

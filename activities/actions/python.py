@@ -19,7 +19,6 @@ from plans.secrets import resolve
 from plans.services import PythonService
 from workflows.names import HeldCause
 
-#: Where packages offer what plans may call.
 #: How much longer than its time limit a call is waited for: one that heeds the limit has its own say.
 _GRACE = 0.5
 

@@ -8,7 +8,7 @@ import typer
 from starter.access import open_ledger, read_settings, run
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json
-from starter.output import Output, columns
+from starter.output import Output, columns, reason_of
 
 if TYPE_CHECKING:
     from ledger.rows import Case
@@ -45,7 +45,10 @@ def _list(
             cases = await ledger.cases(live_only=live, outcome=wanted, plan=plan, limit=limit)
         rows = [_facts_of(case) for case in cases]
         heading = ("retirement", "state", "outcome", "reason", "plan", "requested", "cool-off ends", "due", "closed")
-        lines = columns([list(row.values()) for row in rows], heading=heading) if rows else ["No retirements."]
+        shown = [
+            [value for name, value in (row | {"reason": reason_of(row)}).items() if name != "code"] for row in rows
+        ]
+        lines = columns(shown, heading=heading) if rows else ["No retirements."]
         out.result({"retirements": rows}, lines)
         if len(cases) == limit:
             out.note(f"There may be more than these {limit}; see --limit.")
@@ -60,6 +63,7 @@ def _facts_of(case: "Case") -> dict[str, Any]:
         "state": case.state,
         "outcome": case.outcome,
         "reason": case.reason,
+        "code": case.code,
         "plan": case.plan,
         "requested_at": case.requested_at,
         "cool_off_ends_at": case.cool_off_ends_at,

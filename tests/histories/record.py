@@ -1,6 +1,7 @@
 """Records one history of every kind of retirement, to be replayed by every later version of the workflow.
 
 python -m tests.histories.record            # a folder named by the project's version; never over one that is there
+python -m tests.histories.record --missing  # into one that is there, what it lacks
 python -m tests.histories.record --again    # over one that no release has carried out into the world yet
 """
 
@@ -10,6 +11,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -22,9 +24,10 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
+from sandbox.client import Person
 from sandbox.faults import FaultKind
 from sandbox.launch import Sandbox
-from tests.support.plans import with_patience
+from tests.support.plans import PlanDocument, admins_stay, all_of, on_the_intranet, with_patience
 from tests.support.stage import LONGEST_WAIT, Retirement, Stage, staged, time_skipping_server
 from tests.support.waiting import eventually
 from workflows import names
@@ -142,6 +145,44 @@ async def messages_of_no_known_shape(stage: Stage) -> Handle:
 @scenario
 async def no_such_subject(stage: Stage) -> Handle:
     return await _ended(await stage.start("u-nobody"))
+
+
+@scenario
+async def not_eligible(stage: Stage) -> Handle:
+    """At the re-check: in the cool-off everybody else has gone."""
+    ada, bob = _last_two(stage)
+    plan = stage.plan("admins-stay", admins_stay)
+    run = await stage.start(ada, plan=plan, running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    await _ended(await stage.start(bob, plan=plan, cool_off="0s"))
+    await run.skip()
+    return await _ended(run)
+
+
+@scenario
+async def claim_lost(stage: Stage) -> Handle:
+    """To a retirement that stopped past its point of no return; messages came meanwhile."""
+    ada, bob = _last_two(stage)
+    plan = stage.plan("admins-stay", admins_stay)
+    stage.sandbox.forum.misbehave(FaultKind.STATUS, status=422, user=ada, method="DELETE")
+    await _ended(await stage.start(ada, plan=plan, cool_off="0s"))
+    run = await stage.start(bob, plan=plan, running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    await run.ask(names.EXTEND, by_duration="1d")
+    await run.handle.signal(names.EXPEDITE, {"by": "support-7"})
+    return await _ended(run)
+
+
+@scenario
+async def queue_and_rate(stage: Stage) -> Handle:
+    """Services asked on lanes of their own: the forum's queue, the rate of accounts."""
+
+    def with_rate(document: PlanDocument) -> None:
+        document["services"]["accounts"]["limits"] = {"rate": "1000/s"}
+
+    plan = stage.plan("queue-and-rate", all_of(on_the_intranet, with_rate))
+    async with stage.worker_for("intranet"):
+        return await _ended(await stage.start(stage.sandbox.add_person(), plan=plan))
 
 
 @scenario
@@ -298,6 +339,11 @@ async def _ended(run: Retirement) -> Handle:
     return run.handle
 
 
+def _last_two(stage: Stage) -> tuple[Person, Person]:
+    role = f"admin-{secrets.token_hex(4)}"
+    return stage.sandbox.add_person(roles=(role,)), stage.sandbox.add_person(roles=(role,))
+
+
 async def _cooling_off(stage: Stage) -> Retirement:
     run = await stage.start(stage.sandbox.add_person(), running_clock=True)
     await run.reaches(Phase.COOL_OFF)
@@ -361,13 +407,13 @@ def _scrubbed(part: Any, name: str = "") -> Any:
     return part
 
 
-async def record(folder: Path) -> None:
-    """Play every scenario and write its history into the folder."""
+async def record(folder: Path, *, scenarios: dict[str, Scenario]) -> None:
+    """Play scenarios and write their histories into the folder."""
     with tempfile.TemporaryDirectory() as scratch:
         async with time_skipping_server() as server, Sandbox(folder=Path(scratch) / "sandbox") as sandbox:
             os.environ.update(sandbox.environment)
             async with staged(client=server.client, server=server, sandbox=sandbox, folder=Path(scratch)) as stage:
-                for name, play in SCENARIOS.items():
+                for name, play in scenarios.items():
                     handle = await play(stage)
                     history = await handle.fetch_history()
                     text = json.dumps(scrubbed(history.to_json()), indent=1)
@@ -380,15 +426,20 @@ async def record(folder: Path) -> None:
 def main() -> None:
     """Record into the folder of this version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    folder = FOLDER / version
-    if folder.exists() and "--again" not in sys.argv[1:]:
+    folder, options = FOLDER / version, sys.argv[1:]
+    if folder.exists() and not {"--missing", "--again"} & set(options):
         raise SystemExit(
-            f"{folder} is there. Raise the version in pyproject.toml; or, as long as no release carries these, add --again"
+            f"{folder} is there. Raise the version in pyproject.toml, or add --missing for the scenarios that it lacks; "
+            "as long as no release carries these, --again records them all anew"
         )
     logging.disable(logging.WARNING)  # the services are told to misbehave, and each time is logged
     os.environ.setdefault("TEMPORAL_CLI", shutil.which("temporal") or "temporal")
+    if "--missing" in options:
+        missing = {name: play for name, play in SCENARIOS.items() if not (folder / f"{name}.json").exists()}
+        asyncio.run(record(folder, scenarios=missing))
+        return
     with tempfile.TemporaryDirectory(dir=FOLDER) as fresh:
-        asyncio.run(record(Path(fresh)))
+        asyncio.run(record(Path(fresh), scenarios=SCENARIOS))
         shutil.rmtree(folder, ignore_errors=True)
         Path(fresh).rename(folder)
         Path(fresh).mkdir()  # for the clean-up to find

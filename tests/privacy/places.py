@@ -162,8 +162,21 @@ def _plans(folder: Path) -> None:
             if "retain" not in step:
                 step["patience"] = "1s"
 
+    def judged(document: PlanDocument) -> None:
+        """Facts, rules and claims that are all about the person: who shares their nest, their name and their number."""
+        brief(document)
+        nest = {"method": "GET", "path": "/roles/{{ subject.roles[0] }}/users"}
+        document["facts"] = {
+            "nest": {"service": "accounts", "request": nest, "items": "body.users", "next_page": "body.next"}
+        }
+        document["facts"]["nest"]["patience"] = "1s"
+        alone = "facts.nest | map(attribute='email') | list == [subject.email]"
+        document["eligibility"] = [{"refuse_if": alone, "code": "alone_in_the_nest"}]
+        document["claims"] = ["nest:{{ subject.name }}:{{ subject.phone }}", "address:{{ subject.email }}"]
+
     a_plan(folder, "sandbox", brief)
     a_plan(folder, "impatient", impatient)
+    a_plan(folder, "judged", judged)
 
 
 @contextlib.asynccontextmanager

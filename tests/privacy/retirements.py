@@ -5,6 +5,7 @@ import json
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
@@ -32,9 +33,9 @@ class Play:
         #: The answers of `status`, as clients see them.
         self.statuses: list[bytes] = []
 
-    def person(self, user_id: str) -> Person:
+    def person(self, user_id: str, **details: Any) -> Person:
         """A canary, known to every service."""
-        person = KEPT.person(user_id)
+        person = KEPT.person(user_id, **details)
         self.grounds.sandbox.add_people([person], at=("accounts", "forum", "invoices", "newsletter"))
         return person
 
@@ -133,6 +134,22 @@ class Play:
     async def lookup_failed(self) -> None:
         self.grounds.sandbox.accounts.misbehave(FaultKind.ECHO, status=500, user="u-lookup-failed", times=None)
         await self.end(await self.start("u-lookup-failed"))
+
+    async def judged(self) -> None:
+        """Refused by a rule, by a claim that says who they are, by facts that nobody tells; all found out about them alone."""
+        accounts, forum = self.grounds.sandbox.accounts, self.grounds.sandbox.forum
+        nests = {"u-not-eligible": "one", "u-claims": "two", "u-claim-lost": "two", "u-facts-failed": "none"}
+        for user, nest in nests.items():
+            await asyncio.to_thread(self.person, user, roles=(f"{KEPT.name}'s {nest} nest",))
+        lost = quote(f"{KEPT.name}'s none nest", safe="")
+        accounts.misbehave(FaultKind.ECHO, status=500, path_prefix=f"/roles/{lost}", times=None)
+        forum.misbehave(FaultKind.ECHO, status=422, user="u-claims", method="DELETE", times=None)
+
+        async def retire(user: str) -> None:
+            await self.end(await self.start(user, known=False, plan="judged"))
+
+        await asyncio.gather(retire("u-not-eligible"), retire("u-claims"), retire("u-facts-failed"))
+        await retire("u-claim-lost")
 
     async def errored(self) -> None:
         """Forward, by a refusal and out of patience; then resumed."""
@@ -234,6 +251,7 @@ class Play:
             retire("status", "u-complete"),
             retire("status", "u-held", "--json"),
             retire("status", "u-retried"),
+            retire("status", "u-not-eligible"),
             retire("start", "u-held", "--dry-run"),
             retire("start", "u-complete", "--wait"),
             retire("rescind", "u-rescinded", "--by", "support-7"),
@@ -250,6 +268,7 @@ class Play:
             self.refused(),
             self.freeze_failed(),
             self.lookup_failed(),
+            self.judged(),
             self.errored(),
             self.held(),
             self.retried(),
@@ -301,6 +320,10 @@ ENDS = {
     "u-twice": "ABORTED already_complete",
     "u-freeze-failed": "ABORTED freeze_failed",
     "u-lookup-failed": "ABORTED lookup_failed",
+    "u-not-eligible": "ABORTED not_eligible",
+    "u-claims": "ERRORED forum",
+    "u-claim-lost": "ABORTED claim_lost",
+    "u-facts-failed": "ABORTED lookup_failed",
     "u-errored before": "ERRORED forum",
     "u-errored": "COMPLETE",
     "u-impatient before": "ERRORED profile",
