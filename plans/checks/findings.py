@@ -39,6 +39,7 @@ class Check(StrEnum):
     CHANGES = "changes"
     ONLY_READS = "only-reads"
     SAME_REQUEST = "same-request"
+    FREEZE_DESTROYS = "freeze-destroys"
     # Templates and expressions.
     TEMPLATE = "template"
     UNKNOWN_VALUE = "unknown-value"
@@ -56,6 +57,8 @@ class Check(StrEnum):
     SQL_TEMPLATE = "sql-template"
     SQL_PARAMETER = "sql-parameter"
     SQL_WHERE = "sql-where"
+    SQL_LIKE = "sql-like"
+    TABLE_UNPROBED = "table-unprobed"
     # Answers.
     DELETE_404 = "delete-404"
     UNPROVEN_404 = "unproven-404"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from sqlalchemy import text as sql_text
 
 from plans.checks.draft import Draft
-from plans.checks.findings import Check, Finding, error
+from plans.checks.findings import Check, Finding, error, warning
 from plans.checks.language import nearest
 from plans.checks.walking import requests_of
 from plans.requests import KeyPath, SqlRequest
@@ -24,6 +24,10 @@ _NEEDS_WHERE = frozenset({"delete", "update"})
 _FOR_EVERYBODY = frozenset({"truncate", "drop", "alter"})
 _CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
 _TEMPLATE = re.compile(r"\{\{|\{%|\$\{")
+#: `id LIKE :id || '%'`: a value that is compared by likeness.
+_LIKE = re.compile(
+    r"\b(?:i?like|similar\s+to|glob|regexp|rlike)\s+(?:\w+\s*\(\s*)*(?:'[^']*'\s*(?:\|\||,)\s*)?:\w", re.IGNORECASE
+)
 
 
 @dataclass(kw_only=True)
@@ -46,6 +50,8 @@ class Statement:
     #: `:name::type`, which SQLAlchemy takes for a cast of something else.
     cast: frozenset[str]
     has_template: bool
+    #: Is a bound value compared by likeness?
+    is_loose: bool
 
     @property
     def is_refused(self) -> bool:
@@ -85,6 +91,7 @@ def read_statement(text: str) -> Statement:
         bound=frozenset(sql_text(text).compile().params),
         cast=frozenset(_CAST.findall(text)),
         has_template=_TEMPLATE.search(text) is not None,
+        is_loose=_LIKE.search(text) is not None,
     )
 
 
@@ -163,6 +170,13 @@ def _wrong(statement: Statement, path: KeyPath) -> Iterator[Finding]:
                 path,
                 f"is {change.verb.upper()} without WHERE, which changes every row; add a WHERE that names the person",
             )
+    if statement.is_loose and statement.changes:
+        yield warning(
+            Check.SQL_LIKE,
+            path,
+            "compares by LIKE what it changes: `_` and `%` in a value stand for anything, and `u1%` is also u10; "
+            "write `=`",
+        )
 
 
 def _parameters(draft: Draft, request: SqlRequest, at: KeyPath) -> Iterator[Finding]:

@@ -40,6 +40,10 @@ def an_sql_step(*statements: str, **changes: Any) -> Data:
     return {"phase": "erase", "service": "crm", "request": request, "probe": probe} | changes
 
 
+def an_sql_probe(statement: str) -> Data:
+    return {"request": {"sql": statement, "parameters": _PERSON}}
+
+
 def with_step(step: Data, *, id: str = "notes") -> Callable[[Data], None]:
     def change(data: Data) -> None:
         if step["service"] == "crm":
@@ -182,8 +186,17 @@ RIGHT: dict[str, Callable[[Data], None]] = {
     "SQL by a WITH": with_step(
         an_sql_step(
             "WITH gone AS (DELETE FROM authors WHERE id = :id RETURNING key) DELETE FROM notes "
-            "WHERE author IN (SELECT key FROM gone)"
+            "WHERE author IN (SELECT key FROM gone)",
+            probe=an_sql_probe("SELECT 1 FROM authors, notes WHERE author = key AND id = :id"),
         )
+    ),
+    "SQL that names its table in other words": with_step(
+        an_sql_step(
+            'DELETE FROM ONLY "shop" . "Notes" WHERE author = :id', "SELECT id FROM people WHERE id = :id FOR UPDATE"
+        )
+    ),
+    "SQL that asks for a likeness of something else": with_step(
+        an_sql_step("DELETE FROM notes WHERE author = :id AND text LIKE 'draft%'")
     ),
     "SQL that calls": with_step(an_sql_step("CALL erase_author(:id)")),
     "SQL that inserts": with_step(
