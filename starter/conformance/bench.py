@@ -23,7 +23,7 @@ from plans.model import Identifiers
 from plans.services import Service
 from starter.conformance.deeds import Did, FirstDeed, Person
 from starter.conformance.target import Sight, Target
-from starter.conformance.verdicts import DoesNotApply, LeftOut
+from starter.conformance.verdicts import DoesNotApply, LeftOut, SaveUnread
 from starter.exchanges import Exchange, Exchanges
 from starter.strangers import stranger_of
 
@@ -135,6 +135,17 @@ class Bench:
         seen, _ = await self.see(self.context(person))
         return isinstance(seen.verdict, StillThere)
 
+    async def steady_answer(self, person: Person) -> Any:
+        """What the probe answers about a person, where it answers so twice; None where it doesn't, or nothing tells.
+
+        An answer with a clock in it tells nothing of whether somebody was touched.
+        """
+        if self.target.sight is None:
+            return None
+        both = [(await self.see(self.context(person)))[1].answer for _ in range(2)]
+        first, second = (each.body if isinstance(each, Answer) else None for each in both)
+        return first if first == second else None
+
     async def is_as_wanted(self, person: Person) -> tuple[bool, str]:
         """Does the probe say within the time what it must say after the step: gone, or taken for a name that is blocked?"""
         wanted = StillThere if self.target.step.identifiers is Identifiers.BLOCKED else Gone
@@ -188,7 +199,7 @@ class Bench:
                 known = {**self.context(person), **answer.values}
                 person.saved = {name: evaluate(text, known) for name, text in self.target.step.save.items()}
             except RenderingError as error:
-                raise LeftOut(f"`save` can't be read from the answer ({error.code})") from None
+                raise SaveUnread(f"`save` can't be read from the answer ({error.code})") from None
         return did
 
     async def undo(self, person: Person) -> Did | None:

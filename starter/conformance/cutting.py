@@ -30,7 +30,12 @@ async def cut_in_mid_answer(service: HttpService) -> AsyncIterator[Cut]:
     is_tls = parts.scheme == "https"
     port = parts.port or (443 if is_tls else 80)
 
+    relaying: set[asyncio.Task[None]] = set()
+
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        relaying.add(task)
         tls = httpx.create_ssl_context() if is_tls else None
         try:
             answers, asks = await asyncio.open_connection(parts.hostname, port, ssl=tls)
@@ -57,6 +62,10 @@ async def cut_in_mid_answer(service: HttpService) -> AsyncIterator[Cut]:
         yield cut
     finally:
         server.close()
+        # A service that hasn't answered yet is waited for by nobody any more.
+        for task in relaying:
+            task.cancel()
+        await asyncio.gather(*relaying, return_exceptions=True)
         await server.wait_closed()
 
 

@@ -19,6 +19,8 @@ class Person:
     subject: dict[str, Any] | None = field(default=None, repr=False)
     saved: dict[str, Any] = field(default_factory=dict, repr=False)
     is_there: bool = False
+    #: What the probe answered of them before anything was done; None where two answers differed by themselves.
+    answer_before: Any = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

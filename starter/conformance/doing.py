@@ -11,7 +11,7 @@ from starter.conformance.credentials import has_credentials, without_credentials
 from starter.conformance.cutting import cut_in_mid_answer
 from starter.conformance.deeds import FirstDeed, Person
 from starter.conformance.saying import must_be_there, must_succeed, need_success
-from starter.conformance.verdicts import DoesNotApply, Failed, LeftOut
+from starter.conformance.verdicts import DoesNotApply, Failed, LeftOut, SaveUnread
 from starter.trial.doubts import took_for_people
 
 #: The longest key that a retirement sends: the longest step id, an undo, and the number after a broken promise.
@@ -20,7 +20,10 @@ _LONGEST_KEY_END = f"{'s' * 63}:undo:10"
 
 async def request_answers(bench: Bench) -> str:
     """The step, done to the first test user; the others look at what became of it."""
-    first = await do_first(bench)
+    try:
+        first = await do_first(bench)
+    except SaveUnread as unread:
+        raise Failed(f"it was done, but {unread.seen}, so no later step and no undo could name it") from None
     did = first.did
     took = f"in {took_for_people(did.exchange.took)}"
     if isinstance(did.meaning, Absent) and bench.target.sight is not None:
@@ -151,6 +154,11 @@ async def bystander(bench: Bench) -> str:
     bench.sight  # noqa: B018 - ends the check where nothing tells
     await do_first(bench)
     await must_be_there(bench, watched, after="what was done to the others")
+    if watched.answer_before is None:
+        return f"{watched.name} is still there"
+    now = await bench.steady_answer(watched)
+    if now is not None and now != watched.answer_before:
+        raise Failed(f"{watched.name} is there, but what the probe answers of them isn't what it was")
     return f"{watched.name} is untouched"
 
 

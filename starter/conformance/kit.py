@@ -101,7 +101,8 @@ KIT = (
     Check(
         id="request_answers",
         promise="The request is answered 2xx in time.",
-        mend="Answer 2xx when it is done; where it takes longer than the timeout, 202 with a place to ask.",
+        mend="Answer 2xx when it is done; where it takes longer than the timeout, 202 with a place to ask. "
+        "Let `save` name what is in the answer.",
         run=doing.request_answers,
     ),
     Check(

@@ -76,6 +76,7 @@ async def _meet(bench: Bench) -> bool:
     for person in bench.people:
         with contextlib.suppress(RenderingError):
             person.is_there = await bench.is_there(person)
+            person.answer_before = await bench.steady_answer(person) if person.is_there else None
     return True
 
 

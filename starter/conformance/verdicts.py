@@ -36,6 +36,10 @@ class LeftOut(Ending):
     outcome = Outcome.LEFT_OUT
 
 
+class SaveUnread(LeftOut):
+    """The request was done, and its answer lacks what the plan wants to keep of it."""
+
+
 class DoesNotApply(Ending):
     """The promise makes no sense for this step or this kind of service."""
 

@@ -37,7 +37,9 @@ def database(tmp_path: Path) -> Path:
     return file
 
 
-async def checked(actions: Actions, database: Path, *, erase: str = _ERASE, count: str = _COUNT) -> list[Result]:
+async def checked(
+    actions: Actions, database: Path, *, erase: str | list[str] = _ERASE, count: str = _COUNT
+) -> list[Result]:
     named = {"id": "{{ user_id }}"}
     document: dict[str, Any] = {
         "plan": "forum",
@@ -89,3 +91,17 @@ async def test_a_statement_that_is_wrong_is_caught(
     results = await checked(actions, database, erase=erase, count=count)
     failed = [result.check for result in results if result.outcome is Outcome.FAILED]
     assert caught_by in failed
+
+
+@pytest.mark.parametrize(("too_much", "failed"), [("", set()), (" OR author LIKE 'test-%'", {"bystander"})])
+async def test_what_is_taken_from_somebody_who_is_still_there_is_noticed(
+    actions: Actions, database: Path, too_much: str, failed: set[str]
+) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE notes (author TEXT)")
+        connection.executemany("INSERT INTO notes VALUES (?)", [(user,) for user in USERS])
+    count = f"SELECT ({_COUNT}) + (SELECT count(*) FROM notes WHERE author = :id)"
+    results = await checked(
+        actions, database, erase=[f"DELETE FROM notes WHERE author = :id{too_much}", _ERASE], count=count
+    )
+    assert {result.check for result in results if result.outcome is Outcome.FAILED} == failed

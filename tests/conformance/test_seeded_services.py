@@ -90,7 +90,7 @@ SEEDED = [
     seeded(Fault.CHANGES_OPEN, "request_needs_token", step="lock"),
     seeded(Fault.UNKNOWN_BREAKS, "unknown_person", may_fail=f"hostile_requests repeat_other_key long_key {_AT_ONCE}"),
     seeded(Fault.DECODES_FIRST, "hostile_requests"),
-    seeded(Fault.DECODES_FIRST, "hostile_requests", step="lock"),
+    seeded(Fault.DECODES_FIRST, "hostile_requests", may_fail="bystander", step="lock"),
     seeded(Fault.REFUSES, "request_answers", may_fail=_AT_ONCE),
     seeded(
         Fault.SLOW, "request_answers in_time", may_fail=f"unknown_person hostile_requests {_AT_ONCE}", timeout="300ms"
@@ -199,3 +199,16 @@ async def test_no_result_names_a_test_user_or_a_secret(actions: Actions) -> None
             results = await checked(actions, service, "erase")
         told = " ".join(result.seen for result in results)
         assert not [value for value in (*USERS, TOKEN, service.url) if value in told]
+
+
+async def test_an_answer_that_lacks_what_is_to_be_saved_fails_the_request(actions: Actions) -> None:
+    def save(document: dict[str, Any]) -> None:
+        document["steps"]["lock"]["save"] = {"ticket": "{{ body.no_such_key }}"}
+
+    async with members(Fault.NONE) as service:
+        results = await checked(actions, service, "lock", change=save)
+    seen = {result.check: result.seen for result in results if result.outcome is Outcome.FAILED}
+    assert seen == {
+        "request_answers": "it was done, but `save` can't be read from the answer (value_missing), "
+        "so no later step and no undo could name it"
+    }
