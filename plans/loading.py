@@ -11,6 +11,9 @@ from plans.yaml_reading import Problem, Severity, read_yaml
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _NOT_A_NAME = "isn't a name; write lower-case letters, digits, - and _, a letter first, at most 63"
 _SUFFIX = ".yaml"
+#: What is sent as it stands. Elsewhere the model knows what it wants.
+_DATA = frozenset({"json", "parameters", "arguments"})
+_DOUBTFUL = "is sent as text, as it has no quotes; write true, false, null or a number, or put the text in quotes"
 
 
 class PlanError(Exception):
@@ -98,6 +101,11 @@ def _read(path: Path, *, here: bool) -> tuple[Plan | None, tuple[Problem, ...]]:
     # Where the YAML itself is wrong, what the model makes of the rest of that line would only confuse.
     unreadable = {(problem.line, problem.where) for problem in document.problems}
     told = {problem for problem in found if (problem.line, problem.where) not in unreadable}
+    told |= {
+        document.problem(path, _DOUBTFUL, severity=Severity.WARNING, check=Check.PLAIN_WORD)
+        for path in document.doubtful
+        if _DATA.intersection(path)
+    }
     named = _misnamed(plan, path) if not any(problem.where == "plan" for problem in told) else None
     if named is not None:
         told.add(document.problem(("plan",), named, check=Check.FILE_NAME))

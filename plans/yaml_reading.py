@@ -19,9 +19,12 @@ _MERGE = "<<"
 _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
     (re.compile(r"|~|null"), lambda text: None),
     (re.compile(r"true|false"), lambda text: text == "true"),
-    (re.compile(r"[-+]?\d{1,18}"), int),
-    (re.compile(r"[-+]?\d{1,18}\.\d{1,18}"), float),
+    # A zero or a plus in front would be lost: such a word is a code or a telephone number.
+    (re.compile(r"-?(0|[1-9]\d{0,17})"), int),
+    (re.compile(r"-?(0|[1-9]\d{0,17})\.\d{1,18}"), float),
 )
+#: Words without quotes that are text here, and that others take for a truth value, for nothing, or for a number.
+_DOUBTFUL = re.compile(r"(?!true$|false$|null$)(?i:yes|no|on|off|true|false|null|none|nil)|[-+]?0\d+|\+\d+")
 
 
 class Severity(StrEnum):
@@ -60,6 +63,8 @@ class Document:
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    #: Where a word without quotes stands that may have been meant for something else than text.
+    doubtful: list[KeyPath] = field(default_factory=list)
 
     def line_of(self, path: KeyPath) -> int:
         """The line of a value, or of the nearest thing around it that stands in the file."""
@@ -157,6 +162,8 @@ class _Reader:
                 return self._mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            if getattr(node, "style", None) is None and _DOUBTFUL.fullmatch(str(node.value)):
+                self._document.doubtful.append(path)
             return _scalar(node)
         finally:
             self._open.pop()

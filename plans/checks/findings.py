@@ -17,6 +17,7 @@ class Check(StrEnum):
     UNKNOWN_FIELD = "unknown-field"
     MISSING = "missing"
     WRONG_VALUE = "wrong-value"
+    PLAIN_WORD = "plain-word"
     # What names something else.
     UNKNOWN_SERVICE = "unknown-service"
     UNUSED_SERVICE = "unused-service"
