@@ -77,6 +77,11 @@ def _names(probe: Probe) -> set[str]:
     return named | {name[0] for name in names_of(probe.gone_when or "", is_expression=True)}
 
 
+def _saved_by_others(request: Request, step_id: str) -> set[str]:
+    names = (name for _, text in request.templates() for name in names_of(text, is_expression=False))
+    return {name[1] for name in names if name[0] == "saved" and len(name) > 1 and name[1] != step_id}
+
+
 def target_in(plan: Plan, *, step_id: str) -> Target:
     """A step of a plan.
 
@@ -89,6 +94,12 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
         raise BadTarget(f"the plan has no step of this name; those that ask something: {asking}.")
     if step.request is None or step.service is None:
         raise BadTarget(f"the step {step_id} keeps its data (retain), so there is nothing to check.")
+    others = sorted(_saved_by_others(step.request, step_id))
+    if others:
+        raise BadTarget(
+            f"the step {step_id} can't be checked alone: it names what {', '.join(others)} saves. "
+            "Check that step, and then retire a test user by `retire start --cool-off 0s --wait`."
+        )
     return Target(
         plan=plan,
         step_id=step_id,

@@ -12,7 +12,7 @@ from plans.defaults import with_defaults
 from plans.model import Plan
 from starter.conformance.kit import KIT
 from starter.conformance.running import run_kit
-from starter.conformance.target import target_in
+from starter.conformance.target import BadTarget, target_in
 from starter.conformance.verdicts import Outcome, Result
 from tests.support.members import TOKEN, Fault, Members, a_plan, members
 
@@ -212,3 +212,13 @@ async def test_an_answer_that_lacks_what_is_to_be_saved_fails_the_request(action
         "request_answers": "it was done, but `save` can't be read from the answer (value_missing), "
         "so no later step and no undo could name it"
     }
+
+
+def test_a_step_that_needs_what_another_one_saves_is_not_passed_unchecked() -> None:
+    document = a_plan("http://127.0.0.1:1")
+    document["steps"]["lock"]["save"] = {"ticket": "{{ body.id }}"}
+    document["steps"]["erase"]["request"] = {"method": "DELETE", "path": "/locks/{{ saved.lock.ticket }}"}
+    plan = with_defaults(Plan.model_validate(document))
+    with pytest.raises(BadTarget, match="names what lock saves"):
+        target_in(plan, step_id="erase")
+    assert target_in(plan, step_id="lock").step_id == "lock"
