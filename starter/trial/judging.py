@@ -1,5 +1,6 @@
 """Trying facts, rules and claims: what they find out, and whom they would refuse."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,17 @@ from starter.trial.doubts import slowness
 from starter.trial.findings import Question, Reading, Remark, Ruling, problem, warning
 from starter.trial.reading import kind_of, read
 
+#: How services call the next page in a body.
+_NEXT_KEYS = (
+    "next",
+    "next_page",
+    "nextPage",
+    "next_url",
+    "nextLink",
+    "next_cursor",
+    "nextPageToken",
+    "@odata.nextLink",
+)
 #: What can be wrong with a fact besides its answer.
 _FACT_CODES = {
     "items_no_list": ("`items` is no list in this answer.", "Name the list: `body.items`, or `body` where it is one."),
@@ -51,8 +63,22 @@ async def ask_fact(trying: Trying, id: str, fact: Fact) -> tuple[Question, Any, 
     pages = "" if found.pages == 1 else f", over {found.pages} pages"
     value = repr(found.value) if trying.show_values else None
     reads = (Reading(name=id, kind=f"{kind_of(found.value)}{pages}", value=value),)
+    more = _more(id, fact, latest.answer)
     slow = slowness(max(each.took for each in exchanges), service=call.service, service_id=fact.service)
-    return replace(question, meaning="known", reads=reads, remarks=slow), found.value, True
+    return replace(question, meaning="known", reads=reads, remarks=(*more, *slow)), found.value, True
+
+
+def _more(id: str, fact: Fact, answer: object) -> tuple[Remark, ...]:
+    """A remark where the answer names a next page, and the plan reads only the first."""
+    if fact.next_page is not None or not isinstance(answer, Answer):
+        return ()
+    body = answer.body if isinstance(answer.body, Mapping) else {}
+    key = next((key for key in _NEXT_KEYS if body.get(key)), None)
+    if key is None and 'rel="next"' not in answer.headers.get("link", ""):
+        return ()
+    where = f"`{key}`" if key is not None else "a Link header"
+    mend = f"Rules would count one page only: add facts.{id}.next_page, which reads the next page's address."
+    return (warning("more_pages", f"facts.{id}: the answer names a next page ({where}), which isn't read.", mend=mend),)
 
 
 def _is_ours(found: Unknown, answer: object) -> bool:

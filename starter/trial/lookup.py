@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from activities.actions.action import Call
 from activities.actions.answers import Absent, Answer, Done, meaning_of
 from activities.probing import reading_rules
+from plans.checks import is_address
 from plans.model import Absent as WhenAbsent
 from plans.template_names import names_of
 from starter.exchanges import Exchange
@@ -51,6 +53,7 @@ async def _known(trying: Trying, question: Question, exchange: Exchange, answer:
     said, doubts = await _about_nobody(trying, call)
     remarks = (
         *(found.remarks or no_json(answer, service=call.service)),
+        *_unmailable(trying, found.values),
         *_whose(answer, trying.user_id, call),
         *doubts,
         *slowness(exchange.took, service=call.service, service_id=lookup.service),
@@ -94,6 +97,20 @@ async def _about_nobody(trying: Trying, call: Call) -> tuple[str, tuple[Remark, 
             return said, (problem("knows_everybody", what, mend=mend),)
         case _:
             return said, (uncertain(exchange),)
+
+
+def _unmailable(trying: Trying, values: Mapping[str, Any]) -> tuple[Remark, ...]:
+    """A remark where mails to the person could not be sent: nobody would tell them of their cool-off."""
+    address = values.get("email")
+    if trying.plan.mail is None or address is None or (isinstance(address, str) and is_address(address)):
+        return ()
+    return (
+        problem(
+            "no_mail_address",
+            "What is read as `email` is no mail address, and the plan writes mails to it.",
+            mend="Check subject.lookup.fields.email: is it another field's value?",
+        ),
+    )
 
 
 def _whose(answer: Answer, user_id: str, call: Call) -> tuple[Remark, ...]:

@@ -180,6 +180,11 @@ def _forgets_everybody(forum: Forum) -> None:
     forum.service.otherwise(lambda received: Reply(status=404 if "authorization" in received.headers else 401))
 
 
+def _writes_to_a_name(document: Document) -> None:
+    document["subject"]["lookup"]["fields"]["email"] = "{{ body.name }}"
+    document["mail"] = {"from": "forum@forum.example"}
+
+
 MISTAKES = [
     Mistake(
         "a wrong path of the probe",
@@ -409,6 +414,13 @@ MISTAKES = [
         plan=lambda d: _probe(d).update(gone_when="body.state == 'deleted'"),
     ),
     Mistake(
+        "a name where the address belongs",
+        "no_mail_address",
+        "What is read as `email` is no mail address",
+        "Check subject.lookup.fields.email",
+        plan=_writes_to_a_name,
+    ),
+    Mistake(
         "somebody who doesn't exist",
         "nobody_found",
         "The lookup doesn't know this person; the path exists: without credentials it answers 401.",
@@ -585,6 +597,27 @@ async def test_facts_are_read_over_all_pages_and_rules_are_worked_out(forum: For
         "claims.1": ("can't be worked out", ["rule_broken"]),
     }
     assert "countess" not in told(findings)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "expected"),
+    [
+        ({"all": [1], "next": "/authors?page=2"}, {}, ["more_pages"]),
+        ({"all": [1]}, {"link": '</authors?page=2>; rel="next"'}, ["more_pages"]),
+        ({"all": [1], "next": None}, {"link": '</authors?page=1>; rel="prev"'}, []),
+    ],
+)
+async def test_a_next_page_that_the_plan_does_not_read_is_told(
+    forum: Forum, body: Any, headers: dict[str, str], expected: list[str]
+) -> None:
+    def change(document: Document) -> None:
+        request = {"method": "GET", "path": "/authors", "query": {"role": "{{ subject.roles[0] }}"}}
+        document["facts"] = {"peers": {"service": "forum", "request": request, "items": "body.all"}}
+        document["eligibility"] = [{"refuse_if": "facts.peers | length > 3", "code": "too_many"}]
+
+    forum.service.on("GET", "/authors?role=countess", Reply(body=body, headers=headers))
+    findings = await tried(a_document(change))
+    assert codes(findings.facts[0]) == expected
 
 
 @pytest.mark.parametrize(
