@@ -127,7 +127,8 @@ class _Reading:
     def run(self) -> Plan:
         for _ in range(_MOST_ROUNDS):
             try:
-                return Plan.model_validate(self._rest)
+                # The names that Python code uses for `from`, `json` and `for` are none of the language.
+                return Plan.model_validate(self._rest, by_alias=True, by_name=False)
             except ValidationError as refused:
                 errors = refused.errors(include_url=False, include_input=False)
             if not self._rename(errors):

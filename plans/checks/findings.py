@@ -26,6 +26,7 @@ class Check(StrEnum):
     AFTER_PHASE = "after-phase"
     AFTER_TWICE = "after-twice"
     CYCLE = "cycle"
+    ACCOUNT_FIRST = "account-first"
     # What a step consists of.
     NO_ERASE = "no-erase"
     NOTHING_TO_DO = "nothing-to-do"
@@ -77,6 +78,7 @@ class Check(StrEnum):
     NOT_HERE = "not-here"
     # Time.
     NO_TIME = "no-time"
+    SHORT_TIME = "short-time"
     TOO_LONG = "too-long"
     TIMEOUT = "timeout"
     REMINDERS = "reminders"

@@ -7,6 +7,7 @@ from plans.checks.findings import Check, Finding, error, warning
 from plans.checks.walking import Role, requests_of
 from plans.model import Step, StepPhase
 from plans.requests import HttpRequest, KeyPath, Method, Request, SqlRequest
+from plans.step_order import before
 
 #: What is said of a request, and so has no place where nothing is asked.
 _ABOUT_A_REQUEST = (
@@ -49,6 +50,26 @@ def phases(draft: Draft) -> Iterator[Finding]:
         yield error(Check.NO_ERASE, ("steps",), "has no erase step, so nobody is erased; add one for each service")
     elif draft.is_whole("steps") and all(step.retain for step in steps if step.phase is StepPhase.ERASE):
         yield warning(Check.NO_ERASE, ("steps",), "only retains, so nothing is erased; add the steps that erase")
+
+
+def accounts(draft: Draft) -> Iterator[Finding]:
+    """An erasure of the very thing that people are looked up by, for which others wait: the order is the wrong way round."""
+    lookup = draft.plan.subject.lookup
+    steps = draft.plan.steps
+    if not isinstance(lookup.request, HttpRequest):
+        return
+    for id, step in steps.items():
+        is_account = isinstance(step.request, HttpRequest) and step.request.path == lookup.request.path
+        if not is_account or step.phase is not StepPhase.ERASE or step.service != lookup.service:
+            continue
+        for other in steps:
+            if id in before(steps, other) and other not in before(steps, id):
+                yield warning(
+                    Check.ACCOUNT_FIRST,
+                    ("steps", other, "after"),
+                    f"waits until '{id}' has erased the account that people are looked up by, and if it fails then, nobody "
+                    f"finds the person any more; turn it round: in '{id}', after: [{other}]",
+                )
 
 
 def deeds(draft: Draft) -> Iterator[Finding]:

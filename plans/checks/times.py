@@ -15,6 +15,8 @@ LONGEST = timedelta(days=36_525)
 #: A call holds a slot and a connection for as long as this, in every worker.
 _LONGEST_CALL = timedelta(minutes=5)
 _NONE = timedelta(0)
+#: Shorter ones serve tests and demos.
+_SHORTEST_COOL_OFF, _SHORTEST_PATIENCE = timedelta(hours=1), timedelta(minutes=1)
 #: The fields that decide how long a retirement takes.
 _DECIDES = frozenset({"after", "duration", "for", "max", "patience", "phase", "retain"})
 #: Asked more often, a service does little else.
@@ -28,6 +30,24 @@ def sizes(draft: Draft) -> Iterator[Finding]:
             yield error(Check.TOO_LONG, path, "is longer than a hundred years; check the unit")
         elif time == _NONE and not may_be_none:
             yield error(Check.NO_TIME, path, "is no time at all; write one, or leave it out for the default")
+
+
+def short(draft: Draft) -> Iterator[Finding]:
+    """Times that look like a wrong unit: they hold, but serve nobody."""
+    duration = draft.written.cool_off.duration
+    if _NONE < duration < _SHORTEST_COOL_OFF:
+        yield warning(
+            Check.SHORT_TIME,
+            ("cool_off", "duration"),
+            "is shorter than an hour, in which hardly anybody changes their mind; check the unit",
+        )
+    for path, time, _ in _times_of(draft.written):
+        if path[-1] == "patience" and _NONE < time < _SHORTEST_PATIENCE:
+            yield warning(
+                Check.SHORT_TIME,
+                path,
+                "is shorter than a minute, so that one restart of the service ends it; check the unit",
+            )
 
 
 def timeouts(draft: Draft) -> Iterator[Finding]:

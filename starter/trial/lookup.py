@@ -70,7 +70,7 @@ async def _unknown(trying: Trying, question: Question, call: Call) -> Question:
             if trying.plan.subject.absent is WhenAbsent.REFUSE
             else ""
         )
-        mend = f"Give --user the id of somebody who exists, of a test user for example.{ends}"
+        mend = f"Give --user the id of somebody who exists; if this one does, the lookup's path or its kind of id is wrong.{ends}"
         remark = problem("nobody_found", f"The lookup doesn't know this person; {words}.", mend=mend)
         return replace(question, meaning="nobody of this id", remarks=(remark,))
     why = words or "it could not be asked without credentials"

@@ -172,6 +172,7 @@ ERASE  in parallel, but for what waits
   │ ╭──── archive at archive
   │ │       request   call erase_author
   │ │       unprobed  the archive is written on tape; ends as unverified
+  │ │       absent    404: nothing there
   │ │       patience  3d
   │ │     invoices
   │ │       retain  kept for ten years under tax law; for 3650d
