@@ -1,74 +1,141 @@
-"""Building a mail: templates, addresses, headers. A name somebody chose can become neither a header nor markup."""
+"""Building a mail: whom it goes to, what it may name, its headers. A name somebody chose can become no header."""
 
 import hashlib
 import re
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, parseaddr
-from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-import templates
+from activities.mail_languages import ENGLISH, first_matched
+from activities.mail_templates import MailBody, MailTemplates, one_line
+from ledger.rows import Case, StepAction, StepRow
 from plans.checks import is_address
-from workflows.names import Mail
+from plans.model import MailSettings, Plan, StepPhase
+from workflows.messages import SendMail
+from workflows.names import Mail, StepResult
 
-_LANGUAGE = "en"
-_LONGEST_SUBJECT = 200
+#: Mails with ids and codes only, in English: the person's language is not theirs.
+TO_OPERATORS = frozenset({Mail.ERRORED, Mail.HELD})
+
 _LONGEST_NAME = 80
-#: Characters that turn the direction of the text after them: a name that holds one rewrites what the mail says.
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: People sign up as "win at evil.example" to have other people's servers mail that to a stranger.
 _LINK = re.compile(r"[@/\\<>]|www\.|\w\.\w{2,}", re.IGNORECASE)
-_MONTHS = "January February March April May June July August September October November December".split()
+
+
+class NobodyToTell(Exception):
+    """The person has no address, or the plan names no operators."""
 
 
 class UnusableAddress(Exception):
     """The person's address can't be written to. The text never holds it."""
 
 
+class BadTemplate(Exception):
+    """A template can't be rendered. The cause may quote a value of the person; it is for previews, never for records."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class MailBody:
-    """A rendered mail."""
+class BuiltMail:
+    """A mail that is ready to be handed in."""
 
-    subject: str
-    text: str
-    html: str
+    body: MailBody
+    message: EmailMessage
+    #: Addresses for RCPT; the sender's for MAIL.
+    recipients: tuple[str, ...]
+    sender: str
 
 
-class MailTemplates:
-    """The mails' templates. A file in `overrides` wins over ours of the same name."""
+def build_mail(
+    input: SendMail,
+    *,
+    plan: Plan,
+    settings: MailSettings,
+    case: Case,
+    subject: Mapping[str, Any],
+    steps: Sequence[StepRow],
+    templates: MailTemplates,
+) -> BuiltMail:
+    """Build a mail of a retirement. The same input gives the same mail: its id and date are of the input.
 
-    def __init__(self, *, overrides: Path | None) -> None:
-        folders = [Path(folder) for folder in templates.__path__]
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader([*([overrides] if overrides is not None else []), *folders]),
-            undefined=StrictUndefined,
-            # By file, as one mail is both: html is escaped, text and subject say what they say.
-            autoescape=lambda name: name is not None and name.endswith("html.j2"),
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(day=day, moment=moment)
+    Args:
+        subject: the person's fields as the lookup read them: `email`, `name`, `locale`. For operators nothing of it is used.
+        steps: what became of the steps, for the last mail.
 
-    def render(self, mail: Mail, context: Mapping[str, Any]) -> MailBody:
-        """Render a mail's three parts."""
+    Raises:
+        NobodyToTell: there is no address.
+        UnusableAddress: there is one that can't be written to.
+        BadTemplate: a template can't be rendered.
+    """
+    if input.mail in TO_OPERATORS:
+        recipients = tuple(Address(addr_spec=address) for address in settings.operators)
+        wishes: tuple[object, ...] = (ENGLISH,)
+    else:
+        recipients = (recipient(email=subject["email"], name=subject.get("name")),) if subject.get("email") else ()
+        wishes = (case.locale, subject.get("locale"))
+    if not recipients:
+        raise NobodyToTell("there is no address")
+    context = _named_in_templates(input, plan=plan, settings=settings, case=case, steps=steps)
+    name = None if input.mail in TO_OPERATORS else greeting_name(subject.get("name"))
+    try:
+        language = first_matched(wishes, among=templates.languages_of(input.mail))
+        body = templates.render(input.mail, context | {"name": name}, language=language)
+    except Exception as error:
+        # Ours can't fail here, one that overrides it can.
+        raise BadTemplate("a template can't be rendered") from error
+    message = build_message(
+        body,
+        sender=settings.sender,
+        support=settings.support,
+        recipients=recipients,
+        key=f"{input.retirement_id}:mail:{input.mail.value}:{input.number}",
+        date=input.now,
+    )
+    return BuiltMail(
+        body=body,
+        message=message,
+        recipients=tuple(address.addr_spec for address in recipients),
+        sender=parseaddr(settings.sender)[1],
+    )
 
-        def part(name: str) -> str:
-            return self._environment.get_template(f"{_LANGUAGE}/{mail.value}/{name}.j2").render(context)
 
-        return MailBody(
-            subject=one_line(part("subject"))[:_LONGEST_SUBJECT],
-            text=re.sub(r"\n{3,}", "\n\n", part("text")).strip() + "\n",
-            html=part("html").strip() + "\n",
-        )
+def _named_in_templates(
+    input: SendMail, *, plan: Plan, settings: MailSettings, case: Case, steps: Sequence[StepRow]
+) -> dict[str, Any]:
+    """What templates may name, besides the person's `name`."""
+    return {
+        "support": settings.support,
+        "retirement_id": input.retirement_id,
+        "plan": plan.plan,
+        "requested_at": case.requested_at,
+        "due_at": case.due_at,
+        "cool_off_ends_at": input.cool_off_ends_at or case.cool_off_ends_at,
+        "is_locked": any(step.phase is StepPhase.FREEZE for step in plan.steps.values()),
+        "reason": input.reason,
+        "failed_steps": input.failed_steps,
+        **what_became_of(plan, steps),
+    }
+
+
+def what_became_of(plan: Plan, rows: Sequence[StepRow]) -> dict[str, list[dict[str, Any]]]:
+    """What the last mail tells of each erase step, in the plan's order: `finished`, and `retained` with its ground."""
+    ended = {row.step: row for row in rows if row.action is StepAction.DO and row.has_ended}
+    told: dict[str, list[dict[str, Any]]] = {"finished": [], "retained": []}
+    for id, step in plan.steps.items():
+        row = ended.get(id)
+        if step.phase is not StepPhase.ERASE or row is None or row.result is None:
+            continue
+        title = id.replace("_", " ").replace("-", " ").capitalize()
+        if row.result is StepResult.RETAINED:
+            ground = step.retain.ground if step.retain is not None else None
+            told["retained"].append({"id": id, "title": title, "until": row.until, "ground": ground})
+        else:
+            told["finished"].append({"id": id, "title": title, "result": row.result.value})
+    return told
 
 
 def build_message(
@@ -95,6 +162,8 @@ def build_message(
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(body.text)
     message.add_alternative(body.html, subtype="html")
+    # Set last: a message that becomes a multipart gives what `Content-` headers it has to its first part.
+    message["Content-Language"] = body.language
     return message
 
 
@@ -124,24 +193,3 @@ def greeting_name(name: object) -> str | None:
         return None
     name = one_line(name)
     return name if 0 < len(name) <= _LONGEST_NAME and not _LINK.search(name) else None
-
-
-def one_line(text: str) -> str:
-    """Text for a header: without line breaks, control characters and turned directions."""
-    kept = (
-        " " if unicodedata.category(character) in {"Cc", "Zl", "Zp"} else character
-        for character in text
-        if character not in _BIDI and unicodedata.category(character) != "Cs"
-    )
-    return " ".join("".join(kept).split())
-
-
-def day(instant: datetime) -> str:
-    """`5 December 2026`, in UTC."""
-    instant = instant.astimezone(UTC)
-    return f"{instant.day} {_MONTHS[instant.month - 1]} {instant.year}"
-
-
-def moment(instant: datetime) -> str:
-    """`5 December 2026, 14:30 UTC`."""
-    return f"{day(instant)}, {instant.astimezone(UTC):%H:%M} UTC"

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from plans.template_places import PlacedText
 
 _OF_THE_PERSON = frozenset({"user_id", "tenant", "retirement_id", "subject", "saved"})
-#: The fields of the lookup that mails to the person use: where to, and the greeting.
-_MAILED = ("email", "name")
+#: The fields of the lookup that mails to the person use: where to, the greeting, the language.
+_MAILED = ("email", "name", "locale")
 
 _REQUESTS = {
     "request": "",

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from activities.mail_building import moment
 from sandbox.client import Person
 from tests.support.plans import PlanDocument, all_of, brisk
 from tests.support.stage import Stage
@@ -19,6 +18,12 @@ _SOON = timedelta(minutes=1)
 def mails_about(stage: Stage, person: Person, subject: str) -> list[dict[str, Any]]:
     """The person's mails whose subject begins so."""
     return [mail for mail in stage.sandbox.mailbox.mails(person) if mail["subject"].startswith(subject)]
+
+
+def moment(at: datetime) -> str:
+    """An instant as the mails write it in English."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y}, {at:%H:%M} UTC"
 
 
 def sent_at(mail: dict[str, Any]) -> datetime:

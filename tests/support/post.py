@@ -102,7 +102,7 @@ class Post:
 
 @contextlib.asynccontextmanager
 async def a_post(
-    folder: Path, *, person: dict[str, Any] | None = None, plan: Plan | None = None
+    folder: Path, *, person: dict[str, Any] | None = None, plan: Plan | None = None, locale: str | None = None
 ) -> AsyncIterator[Post]:
     """Open a case on a ledger of its own and put the person into the vault."""
     database = folder / "ledger.db"
@@ -114,7 +114,7 @@ async def a_post(
         plan = plan or a_mailing_plan()
         snapshot = snapshot_of(plan)
         opening = await ledger.open_case(
-            start=Start(user_id="u-1", requested_at=NOW),
+            start=Start(user_id="u-1", requested_at=NOW, locale=locale),
             workflow_id="retire-user-u-1",
             run_key="run-1",
             now=NOW,
