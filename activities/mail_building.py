@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, parseaddr
 from typing import Any
 
+from activities.mail_headers import policy_for, without_encoded_words
 from activities.mail_languages import ENGLISH, first_matched
 from activities.mail_templates import MailBody, MailTemplates, one_line
 from ledger.rows import Case, StepAction, StepRow
@@ -24,7 +24,8 @@ TO_OPERATORS = frozenset({Mail.ERRORED, Mail.HELD})
 
 _LONGEST_NAME = 80
 #: People sign up as "win at evil.example" to have other people's servers mail that to a stranger.
-_LINK = re.compile(r"[@/\\<>]|www\.|\w\.\w{2,}", re.IGNORECASE)
+#: The last is what begins an encoded word: Python's parser takes it for one wherever it stands, line breaks included.
+_LINK = re.compile(r"[@/\\<>]|www\.|\w\.\w{2,}|=\?", re.IGNORECASE)
 
 
 class NobodyToTell(Exception):
@@ -148,14 +149,13 @@ def build_message(
     date: datetime,
 ) -> EmailMessage:
     """A message that is the same at each repeat: its id comes from the idempotency key, its date is given."""
-    is_ascii = all(address.addr_spec.isascii() for address in recipients)
-    message = EmailMessage(policy=SMTP if is_ascii else SMTPUTF8)
+    message = EmailMessage(policy=policy_for(recipients))
     name, address = parseaddr(sender)
-    message["From"] = Address(display_name=one_line(name), addr_spec=address)
+    message["From"] = Address(display_name=without_encoded_words(one_line(name)), addr_spec=address)
     message["To"] = recipients
     if support is not None:
         message["Reply-To"] = Address(addr_spec=support)
-    message["Subject"] = body.subject
+    message["Subject"] = without_encoded_words(body.subject)
     message["Date"] = format_datetime(date.astimezone(UTC))
     message["Message-ID"] = f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{address.rpartition('@')[2]}>"
     # RFC 3834: nobody's holiday note answers this.
@@ -181,14 +181,14 @@ def recipient(*, email: object, name: object = None) -> Address:
     except UnicodeError:
         raise UnusableAddress("has no usable host") from None
     address = f"{local}@{domain}"
-    if not is_address(address) or one_line(address) != address:
+    if not is_address(address) or without_encoded_words(one_line(address)) != address:
         raise UnusableAddress("isn't a mail address")
     # Given in parts, as the parser behind `addr_spec` refuses a local part in another script (RFC 6531 allows it).
     return Address(display_name=greeting_name(name) or "", username=local, domain=domain)
 
 
 def greeting_name(name: object) -> str | None:
-    """A name fit for a greeting and a header, or None: a name that looks like a link greets nobody."""
+    """A name fit for a greeting and a header, or None: a name that looks like a link or a header greets nobody."""
     if not isinstance(name, str):
         return None
     name = one_line(name)

@@ -189,6 +189,7 @@ async def test_who_has_no_address_is_recorded_and_lets_go(
     [
         *("ada", "@", "ada@", "@person.example", "a b@person.example", "<ada@person.example>", "ada@..example"),
         *("ada@person.example\r\nBcc: eve@evil.example", "ada@person.example, eve@evil.example"),
+        "=?utf-8?q?ada=0D=0ABcc:eve?=@person.example",
         *("ada@pers\x00on.example", "ada@" + "x" * 300 + ".example", 7, ["ada@person.example"]),
     ],
 )

@@ -251,9 +251,10 @@ def subject(text: str) -> str:
 
 
 async def test_a_site_s_mail_wins_in_its_language_only(tmp_path: Path, mailbox: Mailbox) -> None:
-    site = written(tmp_path, de__received=subject("Adieu\r\nBcc: eve@evil.example\n{{ name }}"))
+    hostile = "Adieu\r\nBcc: eve@evil.example\n{{ name }} =?utf-8?q?=0D=0ABcc:eve?="
+    site = written(tmp_path, de__received=subject(hostile))
     german = await told_in(tmp_path, mailbox, "de", templates_dir=site)
-    assert german.message["Subject"] == "Adieu Bcc: eve@evil.example Ada Lovelace"
+    assert german.message["Subject"] == "Adieu Bcc: eve@evil.example Ada Lovelace = ?utf-8?q?=0D=0ABcc:eve?="
     assert german.message["Bcc"] is None
     assert "Guten Tag Ada Lovelace," in german.text and "Vorgangsnummer" in german.html
     english = await told_in(tmp_path, mailbox, "en", templates_dir=site)

@@ -63,6 +63,9 @@ async def test_addresses_of_other_scripts_are_written_to(tmp_path: Path, mailbox
         ("<b>Ada</b>", "Hello,"),
         ("x" * 5000, "Hello,"),
         ("{{ 7 * 7 }}", "Hello {{ 7 * 7 }},"),
+        # "Ada", a line break and a Bcc, as an encoded word that Python's parser would decode.
+        ("=?utf-8?b?QWRhDQpCY2M6IGV2ZUBldmlsLmV4YW1wbGU=?=", "Hello,"),
+        ("=?utf-8?q?Ada=0D=0ABcc:eve?=", "Hello,"),
         ("\ud800", "Hello,"),
         (7, "Hello,"),
     ],
