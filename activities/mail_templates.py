@@ -72,6 +72,12 @@ class MailTemplates:
         files = (folder / language / f"{mail.value}.j2" for folder in self._folders)
         return next((file for file in files if file.is_file()), None)
 
+    def overridden(self, mail: Mail) -> tuple[str, ...]:
+        """The languages in which a mail is rendered from a file of the overrides."""
+        files = {language: self.file_of(mail, language=language) for language in self.languages_of(mail)}
+        ours = {Path(folder) for folder in templates.__path__}
+        return tuple(language for language, file in files.items() if file and file.parent.parent not in ours)
+
     def words(self, language: str) -> object:
         """What a language's `words.j2` says, as attributes: texts, tables by code, macros."""
         return self._plain.get_template(f"{language}/words.j2").module

@@ -61,6 +61,7 @@ Commands:
   report       Show the record of a retirement.
   demo         Show it all in a sandbox.
   plan         Check, show and try a plan.
+  mail         List and preview the mails.
 
   Exit codes:
       0  done as asked
@@ -210,6 +211,40 @@ Options:
       2  an argument or option can't be used
      11  problems were found; each says how to mend it
     130  interrupted; what was started goes on
+"""
+    )
+
+
+def test_the_help_of_mail_preview_says_its_forms() -> None:
+    assert retire("mail", "preview", "--help").output == (
+        """\
+Usage: retire mail preview [OPTIONS] {TEMPLATE}
+
+  Show a mail with made-up values. Built as the worker builds it, from your
+  templates where there are some.
+
+Arguments:
+  TEMPLATE <str>  The mail, for example complete.  [required]
+
+Options:
+  --locale TAG              The person's language: de, de-AT, ar_EG. Default:
+                            en.
+  --out FILE                Where to write it; an older one is replaced.
+                            Default: stdout.
+  --format <eml|html|text>  The whole mail, as mail programs open it, or its
+                            html or text alone. Default: eml.
+  --json                    Print the same facts as JSON.
+  -h, --help                Show this message and exit.
+
+  Example:
+    retire mail preview complete --locale ar --out complete.eml
+
+  Exit codes:
+      0  done as asked
+      1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
+      2  an argument or option can't be used
+     10  a setting, the keys file, the plan or the set-up is missing or wrong
+     11  problems were found; each says how to mend it
 """
     )
 
