@@ -1,6 +1,7 @@
 """Every kind of retirement, of canaries: what can end well, go wrong, be said and be broken on the way."""
 
 import asyncio
+import itertools
 import json
 import signal
 from datetime import UTC, datetime, timedelta
@@ -32,10 +33,12 @@ class Play:
         self.ended: dict[str, str] = {}
         #: The answers of `status`, as clients see them.
         self.statuses: list[bytes] = []
+        #: Every language of the mails, and what a careless service calls one.
+        self._locales = itertools.cycle(("de", "ar_EG", "en", KEPT.name))
 
     def person(self, user_id: str, **details: Any) -> Person:
         """A canary, known to every service."""
-        person = KEPT.person(user_id, **details)
+        person = KEPT.person(user_id, locale=next(self._locales), **details)
         self.grounds.sandbox.add_people([person], at=("accounts", "forum", "invoices", "newsletter"))
         return person
 

@@ -168,7 +168,8 @@ def test_the_person_was_there_to_be_leaked(evidence: Evidence) -> None:
     place = evidence.play.grounds
     mails = [mail for mail in place.mailbox.deliveries if KEPT.domain in mail.recipients[0]]
     assert len(mails) > 12
-    assert any(KEPT.name in mail.text for mail in mails)
+    languages = {mail.message["Content-Language"] for mail in mails if KEPT.name in mail.text}
+    assert languages == {"ar", "de", "en"}
     assert len(place.mailbox.refused) >= 2
     assert b"Careless" in evidence.everything["worker log"]
     for service in (place.sandbox.accounts, place.sandbox.forum, place.sandbox.newsletter):
