@@ -7,7 +7,7 @@ from activities.actions.action import Action, Call
 from activities.actions.answers import Absent, Answer, Done, Held, Meaning, Permanent, Transient, meaning_of
 from activities.attempts import Trouble
 from activities.probing import reading_rules
-from activities.rendering import VALUE_MISSING, RenderingError, evaluate
+from activities.rendering import RenderingError, evaluate
 from plans.model import Fact
 from plans.requests import SqlRequest
 
@@ -74,8 +74,6 @@ async def _all_pages(action: Action, call: Call, fact: Fact, answer: Answer, *, 
     seen: set[str] = set()
     while True:
         items = evaluate(fact.items, {**call.context, **answer.values})
-        if callable(items):  # `body.items` of an object without such a field is Python's own method
-            raise RenderingError(code=VALUE_MISSING)
         if not isinstance(items, list):
             return Unknown(trouble=Permanent(code="items_no_list"), detail=detail)
         if isinstance(call.request, SqlRequest) and evaluate("body.truncated", answer.values):

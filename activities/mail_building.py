@@ -115,11 +115,19 @@ def _named_in_templates(
         "requested_at": case.requested_at,
         "due_at": case.due_at,
         "cool_off_ends_at": input.cool_off_ends_at or case.cool_off_ends_at,
-        "is_locked": any(step.phase is StepPhase.FREEZE for step in plan.steps.values()),
+        "is_locked": _is_locked(input, plan=plan, steps=steps),
         "reason": input.reason,
         "failed_steps": input.failed_steps,
         **what_became_of(plan, steps),
     }
+
+
+def _is_locked(input: SendMail, *, plan: Plan, steps: Sequence[StepRow]) -> bool:
+    """Is the account locked, or was it before it was given back? Who is refused at the first look never was."""
+    freezes = {id for id, step in plan.steps.items() if step.phase is StepPhase.FREEZE}
+    if input.mail is not Mail.ABORTED:
+        return bool(freezes)
+    return any(row.step in freezes for row in steps)
 
 
 def what_became_of(plan: Plan, rows: Sequence[StepRow]) -> dict[str, list[dict[str, Any]]]:

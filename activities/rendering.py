@@ -1,8 +1,8 @@
 """Values into requests. A value lands as data, whatever it holds: encoded for its place, never read as a template."""
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, wraps
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -56,8 +56,26 @@ def _as_segment(value: object) -> str:
         raise RenderingError(code=UNSAFE_VALUE) from None
 
 
+def _eager(filter: Callable[..., Any]) -> Callable[..., Any]:
+    """Jinja2's `select`, `map` and their like give iterators, which are true even where they hold nothing.
+
+    A probe's `gone_when: body.accounts | selectattr('open')` would prove every erasure.
+    """
+
+    @wraps(filter)
+    def run(*arguments: Any, **named: Any) -> Any:
+        result = filter(*arguments, **named)
+        return list(result) if isinstance(result, Iterator) else result
+
+    return run
+
+
 class _Environment(ImmutableSandboxedEnvironment):
-    """Sandboxed; `body.items` is the field of that name before it is a method of the dictionary."""
+    """Sandboxed; filters give lists; `body.items` is the field of that name before it is a method of the dictionary."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.filters = {name: _eager(filter) for name, filter in self.filters.items()}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping) and attribute in obj:
@@ -106,7 +124,7 @@ def evaluate(expression: str, context: Context) -> Any:
         raise
     except Exception:
         raise RenderingError(code=BAD_TEMPLATE) from None
-    if isinstance(result, Undefined):
+    if isinstance(result, Undefined) or callable(result):  # `body.items` without such a field is Python's own method
         raise RenderingError(code=VALUE_MISSING)
     return result
 

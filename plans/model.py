@@ -53,7 +53,9 @@ class Fact(PlanModel):
         default=None, description="A list in the answer: the fact is this list, over all pages."
     )
     next_page: Expression | None = Field(
-        default=None, description="The address of the next page, of the same origin; empty or null on the last one."
+        default=None,
+        description="The address of the next page, of the same origin; empty or null on the last one "
+        "(`body.next | default(none)`, where the last one leaves it out).",
     )
     absent: tuple[StatusCode, ...] = Field(
         default=(), description="Answers that mean that there is none: the fact is then an empty list, or null."

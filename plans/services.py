@@ -74,7 +74,7 @@ class _Service(PlanModel):
     queue: Identifier | None = Field(
         default=None,
         description="Only workers that serve this queue (RETIREMENT_QUEUES) call the service: "
-        "for a network that the others don't reach.",
+        "for a network that the others don't reach. They need Temporal and the ledger's database, too.",
     )
 
 

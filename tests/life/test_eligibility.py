@@ -213,7 +213,7 @@ async def test_a_rescind_sent_while_the_claim_is_being_lost_changes_nothing(stag
     """It comes after the decision, and the account is given back all the same."""
     _, bob, _ = await last_two(stage, a_role())
     unlock = f"/users/{bob.user_id}/unlock"
-    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=503, path_prefix=unlock, times=3)
+    stage.sandbox.accounts.misbehave(FaultKind.STATUS, status=503, path_prefix=unlock, times=2)
     run = await stage.start(bob, plan=a_plan(stage), cool_off="0", running_clock=True)
     status = await run.reaches(Phase.GOING_BACK)
     assert status.may_rescind and status.gone == ()

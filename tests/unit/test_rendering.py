@@ -184,3 +184,28 @@ def test_a_missing_secret_is_named_by_its_reference(text: str, monkeypatch: pyte
     with pytest.raises(SecretMissing, match="can't be resolved on this worker") as caught:
         resolve(f"secret-prefix {text}")
     assert caught.value.reference == text and "secret-prefix" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("condition", "true"),
+    [
+        ("body.accounts | selectattr('open')", True),
+        ("body.accounts | selectattr('closed')", False),
+        ("not (body.accounts | rejectattr('open'))", True),
+        ("not (body.accounts | selectattr('open'))", False),
+        ("body.none | map(attribute='open')", False),
+        ("body.none | select", False),
+        ("body.none | unique", False),
+        ("body.none | reverse", False),
+    ],
+)
+def test_a_condition_over_a_filtered_list_is_true_only_where_something_is_left(condition: str, true: bool) -> None:
+    """Jinja2's own filters give iterators, which are always true: such a probe would prove every erasure."""
+    body = {"accounts": [{"open": True, "closed": False}], "none": []}
+    assert holds(condition, {"body": body}) is true
+
+
+def test_a_field_that_is_not_there_is_no_method_of_python_s() -> None:
+    with pytest.raises(RenderingError) as caught:
+        evaluate("body.items", {"body": {"users": []}})
+    assert caught.value.code == "value_missing"
