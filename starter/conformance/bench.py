@@ -22,14 +22,15 @@ from ledger.cases import new_retirement_id
 from plans.model import Identifiers
 from plans.services import Service
 from starter.conformance.deeds import Did, FirstDeed, Person
+from starter.conformance.following import followed_to_its_end
+from starter.conformance.leaves import Leaves, leaves_of
+from starter.conformance.scrubbing import LastResorts
 from starter.conformance.target import Sight, Target
 from starter.conformance.verdicts import DoesNotApply, LeftOut, SaveUnread
 from starter.exchanges import Exchange, Exchanges
 from starter.strangers import stranger_of
 
 _BETWEEN_LOOKS = 0.25
-#: A poll is not made slower by a plan that is written for vendors who take days.
-_LONGEST_BETWEEN_POLLS = timedelta(milliseconds=500)
 
 
 @dataclass(kw_only=True)
@@ -47,6 +48,10 @@ class Bench:
     first: FirstDeed | None = None
     #: What is seen otherwise of somebody who is frozen: names of lookup's fields, or the probe.
     visible: frozenset[str] | None = None
+    last_resorts: LastResorts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last_resorts = LastResorts(target=self.target, action=self.action, within=self.within)
 
     # Whom to ask about.
 
@@ -147,7 +152,12 @@ class Bench:
         return first if first == second else None
 
     async def is_as_wanted(self, person: Person) -> tuple[bool, str]:
-        """Does the probe say within the time what it must say after the step: gone, or taken for a name that is blocked?"""
+        """Does the probe say within the time what it must say after the step: gone, or taken for a name that is blocked?
+
+        Of whoever the request was refused for, the last resort's probe has to say it.
+        """
+        if self.last_resorts.was_done_to(person.number):
+            return await self.last_resorts.is_gone(person.number)
         wanted = StillThere if self.target.step.identifiers is Identifiers.BLOCKED else Gone
         deadline = time.monotonic() + self.within.total_seconds()
         while True:
@@ -187,12 +197,25 @@ class Bench:
         meaning = meaning_of(exchange.answer, self._rules(polled=target.step.poll is not None))
         did = Did(exchange=exchange, meaning=meaning)
         if to_its_end and isinstance(meaning, Working) and isinstance(exchange.answer, Answer):
-            return replace(did, ended=await self._followed(call, exchange.answer))
+            assert target.step.poll is not None
+            ended, is_lost = await followed_to_its_end(
+                self.action, call=call, accepted=exchange.answer, poll=target.step.poll, within=self.within
+            )
+            return replace(did, ended=ended, is_lost=is_lost)
         return did
 
     async def do_to(self, person: Person, *, key: str | None = None) -> Did:
-        """The same to a test user, under the key that a retirement of theirs would send; `saved` is kept."""
-        did = await self.do(self.context(person), key=key or self.key_of(person))
+        """The same to a test user, under the key that a retirement of theirs would send; `saved` is kept.
+
+        Where it is refused for good and the plan names a last resort, that is done, as a retirement would.
+        """
+        key = key or self.key_of(person)
+        did = await self.do(self.context(person), key=key)
+        resort = self.target.step.on_permanent
+        if resort is not None and did.is_refused:
+            rules = self._rules(method=resort.request.verb)
+            last = await self.last_resorts.do(person, self.context(person), key=key, rules=rules)
+            return replace(did, last=last)
         answer = did.exchange.answer
         if isinstance(did.meaning, Done) and isinstance(answer, Answer) and not person.saved:
             try:
@@ -240,6 +263,14 @@ class Bench:
             found["(probe)"] = type(seen.verdict).__name__
         return found
 
+    async def own_answer(self, person: Person) -> Leaves:
+        """What the step's own service answers of a person, as it stands; empty where nothing of it can be read."""
+        sight = self.target.sight
+        if sight is None or not sight.is_own:
+            return {}
+        _, exchange = await self.see(self.context(person))
+        return leaves_of(exchange)
+
     def _rules(self, *, polled: bool = False, method: str | None = None) -> Rules:
         step = self.target.step
         return Rules(
@@ -255,30 +286,3 @@ class Bench:
         own = Exchanges(self.action)
         await own.call(call)
         return own.made[0]
-
-    async def _followed(self, call: Call, answer: Answer) -> str:
-        """Ask the place that a 202 names until the work has ended: `done`, or what went wrong."""
-        poll = self.target.step.poll
-        assert poll is not None
-        try:
-            named = evaluate(poll.url, {**call.context, **answer.values})
-        except RenderingError:
-            return "no place to ask: poll.url can't be read from the answer"
-        url = self.action.place_to_ask(call, url=named)
-        if url is None:
-            return "a place to ask that isn't of its own origin"
-        deadline = time.monotonic() + self.within.total_seconds()
-        while time.monotonic() < deadline:
-            followed = await self.action.follow(call, url=url)
-            if not isinstance(followed, Answer) or not 200 <= followed.status < 300:
-                return f"{followed.status if isinstance(followed, Answer) else followed.code} at the place to ask"
-            known = {**call.context, **followed.values}
-            try:
-                if poll.failed is not None and holds(poll.failed, known):
-                    return "failed"
-                if holds(poll.done, known):
-                    return "done"
-            except RenderingError:
-                return "an answer in which poll.done can't be read"
-            await asyncio.sleep(min(poll.every, _LONGEST_BETWEEN_POLLS).total_seconds())
-        return "still at work when the time was over"

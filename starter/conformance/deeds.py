@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from activities.actions.answers import Absent, Done, Meaning, Working
+from activities.actions.answers import Absent, Done, Held, Meaning, Permanent, Transient, Working
 from ledger.cases import new_retirement_id
+from starter.conformance.leaves import Leaves
 from starter.exchanges import Exchange
 
 
@@ -33,6 +34,18 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastDeed:
+    """What was done in place of a request that is refused for good."""
+
+    person: Person
+    #: Of the request that was refused.
+    key: str
+    said: str
+    #: Why a retirement could not take it for done, or should not; None where it may.
+    wrong: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Did:
     """The step's request, and what its answer means to a retirement."""
 
@@ -40,16 +53,28 @@ class Did:
     meaning: Meaning
     #: For 202 with a place to ask: how that ended (`done`), or what went wrong.
     ended: str | None = None
+    #: Has the service given the accepted work up?
+    is_lost: bool = False
+    #: Where it was refused for good and the plan names a last resort.
+    last: LastDeed | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Is this where a retirement turns to the last resort?"""
+        return isinstance(self.meaning, Permanent) or self.is_lost
 
     @property
     def is_success(self) -> bool:
         """Would a retirement take it for done, or for nothing to do?"""
+        if self.last is not None:
+            return self.last.wrong is None
         return isinstance(self.meaning, Done | Absent) or (isinstance(self.meaning, Working) and self.ended == "done")
 
     @property
     def said(self) -> str:
         """What came back, for people: `204`, `202, then done`."""
-        return self.exchange.said if self.ended is None else f"{self.exchange.said}, then {self.ended}"
+        said = self.exchange.said if self.ended is None else f"{self.exchange.said}, then {self.ended}"
+        return said if self.last is None else f"{said} ({self.last.said})"
 
 
 @dataclass(kw_only=True)
@@ -60,3 +85,20 @@ class FirstDeed:
     did: Did
     state_before: dict[str, Any] = field(repr=False)
     state_after: dict[str, Any] = field(repr=False)
+    #: What the service itself answers of the person (a freeze); empty where nothing of it can be read.
+    answer_before: Leaves = field(repr=False)
+
+
+def consequence(meaning: Meaning) -> str:
+    """What a retirement makes of an answer."""
+    match meaning:
+        case Done() | Working():
+            return "done"
+        case Absent():
+            return "nothing to do"
+        case Transient():
+            return "tried again until patience is over"
+        case Permanent():
+            return "a refusal for good"
+        case Held():
+            return "held until somebody mends our credentials"

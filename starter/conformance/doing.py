@@ -1,6 +1,7 @@
 """Checks of the step itself: it is done, seen to be done, and may be asked for again."""
 
 import asyncio
+from typing import Any
 
 from activities.actions.answers import Absent, Done, Transient, Working
 from ledger.cases import new_retirement_id
@@ -40,13 +41,21 @@ async def do_first(bench: Bench) -> FirstDeed:
     if bench.first is None:
         person = bench.main
         before = await bench.state(person) if bench.target.is_freeze else {}
+        answer_before = await bench.own_answer(person) if bench.target.is_freeze else {}
         did = await bench.do_to(person)
         if did.is_success and bench.target.step.probe is not None and bench.target.sight is not None:
             await bench.is_as_wanted(person)
         after = await bench.state(person) if bench.target.is_freeze else {}
-        bench.first = FirstDeed(person=person, did=did, state_before=before, state_after=after)
-        bench.visible = frozenset(name for name in before | after if before.get(name) != after.get(name))
+        bench.first = FirstDeed(
+            person=person, did=did, state_before=before, state_after=after, answer_before=answer_before
+        )
+        bench.visible = differing(before, after)
     return bench.first
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> frozenset[str]:
+    """What is seen otherwise of a person than before: names of lookup's fields, or the probe."""
+    return frozenset(name for name in before | after if before.get(name) != after.get(name))
 
 
 async def finishes(bench: Bench) -> str:
@@ -56,6 +65,8 @@ async def finishes(bench: Bench) -> str:
     first = await do_first(bench)
     if not isinstance(first.did.meaning, Working):
         raise DoesNotApply(f"it answered {first.did.exchange.said}, so there is nothing to wait for")
+    if first.did.last is not None:
+        raise LeftOut(f"it answered 202, then {first.did.ended}, so the last resort was done; see last_resort")
     if first.did.ended != "done":
         raise Failed(f"it answered 202, then {first.did.ended}")
     return "it answered 202, and the place to ask said that it was done"
@@ -69,6 +80,14 @@ async def gone_after(bench: Bench) -> str:
     await do_first(bench)
     person = need_success(bench)
     as_wanted, said = await bench.is_as_wanted(person)
+    if bench.last_resorts.was_done_to(person.number):
+        if not as_wanted:
+            raise Failed(
+                f"after {took_for_people(bench.within)} the last resort's probe still doesn't say gone ({said})"
+            )
+        if not bench.last_resorts.has_probe:
+            raise LeftOut(f"{person.name} was refused, and the last resort has no probe")
+        return f"{person.name} was refused; the last resort's probe says gone ({said})"
     wanted = "taken" if bench.target.step.identifiers is Identifiers.BLOCKED else "gone"
     if not as_wanted:
         raise Failed(f"after {took_for_people(bench.within)} the probe still doesn't say {wanted} ({said})")
@@ -85,9 +104,9 @@ async def token_before_person(bench: Bench) -> str:
     _, of_nobody = await bench.see(bench.nobody(), service=stranger)
     if of_nobody.status in (404, 410):
         raise Failed(f"without credentials it answers {of_nobody.said} of an id that is nobody's")
-    if bench.target.step.phase is not StepPhase.ERASE:
+    is_erasure = bench.target.step.phase is StepPhase.ERASE
+    if not is_erasure or bench.last_resorts.was_done_to((await do_first(bench)).person.number):
         return f"without credentials it answers {of_nobody.said} of an id that is nobody's"
-    await do_first(bench)
     _, of_gone = await bench.see(bench.context(need_success(bench)), service=stranger)
     if of_gone.status in (404, 410):
         raise Failed(f"without credentials it answers {of_gone.said} of somebody who has been erased")

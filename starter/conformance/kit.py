@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from starter.conformance import asking, doing, looking_back, restoring, seeing
+from starter.conformance import asking, doing, looking_back, refusals, restoring, seeing
 from starter.conformance.bench import Bench
 from starter.conformance.target import Target
 
@@ -145,6 +145,14 @@ KIT = (
         http_only=True,
     ),
     Check(
+        id="frozen_shows",
+        promise="Once it is frozen, something that can be read of the person is otherwise than before.",
+        mend="Is the key in the request right, and the test user not frozen already? If the state can't be read, nobody "
+        "can check the undo either: read it in subject.lookup.fields, or add a probe.",
+        run=restoring.frozen_shows,
+        freeze_only=True,
+    ),
+    Check(
         id="undo_restores",
         promise="After undo the person is as before the freeze.",
         mend="Restore what was there, not a default; where it differs by person, `save` it at the freeze.",
@@ -194,6 +202,13 @@ KIT = (
         run=doing.two_people_at_once,
         takes=1,
         watches=True,
+    ),
+    Check(
+        id="last_resort",
+        promise="Where the request is refused for good, the last resort is accepted and its probe no longer sees the person.",
+        mend="Let on_permanent.request replace all that tells who it was, and name every such field in the gone_when "
+        "of its probe.",
+        run=refusals.last_resort,
     ),
     Check(
         id="in_time",

@@ -1,13 +1,44 @@
-"""Checks of undo: whoever changes their mind gets back what they had, and nothing else."""
+"""Checks of freeze and undo: whoever changes their mind gets back what they had, and nothing else."""
 
+import asyncio
+import time
 from typing import Any
 
+from activities.actions.answers import Absent
 from activities.rendering import RenderingError
 from starter.conformance.bench import Bench
 from starter.conformance.deeds import Did, Person
-from starter.conformance.doing import do_first
+from starter.conformance.doing import differing, do_first
+from starter.conformance.leaves import has_changed
 from starter.conformance.saying import must_succeed, need_success
 from starter.conformance.verdicts import DoesNotApply, Failed, LeftOut
+
+_BETWEEN_LOOKS = 0.25
+
+
+async def frozen_shows(bench: Bench) -> str:
+    """The freeze did something: a request that sets what the service doesn't know is accepted by many."""
+    first = await do_first(bench)
+    person = need_success(bench)
+    if isinstance(first.did.meaning, Absent):
+        raise LeftOut(f"it answered {first.did.exchange.said}: there was nobody to freeze")
+    if not bench.visible and not first.answer_before:
+        raise LeftOut("nothing of the person can be read at the step's service: give the step a probe")
+    deadline = time.monotonic() + bench.within.total_seconds()
+    while not bench.visible:
+        if has_changed(first.answer_before, await bench.own_answer(person)):
+            raise LeftOut(
+                "something in the service's answer has changed, but not what the plan reads of it: "
+                "read what shows the freeze in subject.lookup.fields, or add a probe"
+            )
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"the request was answered {first.did.said}, and nothing that can be read of {person.name} has changed"
+            )
+        await asyncio.sleep(_BETWEEN_LOOKS)
+        first.state_after = await bench.state(person)
+        bench.visible = differing(first.state_before, first.state_after)
+    return f"{_listed(bench.visible)} show it"
 
 
 async def undo_restores(bench: Bench) -> str:

@@ -77,6 +77,8 @@ async def _meet(bench: Bench) -> bool:
         with contextlib.suppress(RenderingError):
             person.is_there = await bench.is_there(person)
             person.answer_before = await bench.steady_answer(person) if person.is_there else None
+            if person.is_there:
+                await bench.last_resorts.meet(person.number, bench.context(person))
     return True
 
 

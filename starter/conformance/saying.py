@@ -1,32 +1,19 @@
 """What check functions say in the same words."""
 
-from activities.actions.answers import Absent, Answer, Done, Held, NoAnswer, Permanent, Transient, Working
+from activities.actions.answers import Answer, NoAnswer
 from activities.probing import Gone, Seen, StillThere
 from starter.conformance.bench import Bench
-from starter.conformance.deeds import Did, Person
+from starter.conformance.deeds import Did, Person, consequence
 from starter.conformance.verdicts import Failed, LeftOut
 from starter.exchanges import Exchange
 
 
-def consequence(did: Did) -> str:
-    """What a retirement makes of an answer."""
-    match did.meaning:
-        case Done() | Working():
-            return "done"
-        case Absent():
-            return "nothing to do"
-        case Transient():
-            return "tried again until patience is over"
-        case Permanent():
-            return "a refusal for good"
-        case Held():
-            return "held until somebody mends our credentials"
-
-
 def must_succeed(did: Did, *, what: str) -> str:
     """What was answered; raises where a retirement could not go on from it."""
+    if did.last is not None and did.last.wrong is not None:
+        raise Failed(f"{what} was refused for good ({did.exchange.said}), and {did.last.wrong}")
     if not did.is_success:
-        raise Failed(f"{what} was answered {did.said}: to a retirement that is {consequence(did)}")
+        raise Failed(f"{what} was answered {did.said}: to a retirement that is {consequence(did.meaning)}")
     return f"{what} was answered {did.said}"
 
 

@@ -66,10 +66,13 @@ class Target:
     @property
     def needs_subject(self) -> bool:
         """Does anything that is asked name what the lookup finds?"""
-        texts = [text for _, text in self.request.templates()]
-        probe = _names(self.step.probe) if self.step.probe is not None else set()
+        resort = self.step.on_permanent
+        requests = [self.request, *([resort.request] if resort is not None else [])]
+        texts = [text for request in requests for _, text in request.templates()]
         named = {name[0] for text in texts for name in names_of(text, is_expression=False)}
-        return self.is_freeze or "subject" in named | probe
+        for probe in (self.step.probe, resort.probe if resort is not None else None):
+            named |= _names(probe) if probe is not None else set()
+        return self.is_freeze or "subject" in named
 
 
 def _names(probe: Probe) -> set[str]:
@@ -94,7 +97,10 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
         raise BadTarget(f"the plan has no step of this name; those that ask something: {asking}.")
     if step.request is None or step.service is None:
         raise BadTarget(f"the step {step_id} keeps its data (retain), so there is nothing to check.")
-    others = sorted(_saved_by_others(step.request, step_id))
+    resort = step.on_permanent
+    asked = [step.request, *([resort.request] if resort is not None else [])]
+    asked += [resort.probe.request] if resort is not None and resort.probe is not None else []
+    others = sorted(set[str]().union(*(_saved_by_others(request, step_id) for request in asked)))
     if others:
         raise BadTarget(
             f"the step {step_id} can't be checked alone: it names what {', '.join(others)} saves. "

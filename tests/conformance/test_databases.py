@@ -38,7 +38,12 @@ def database(tmp_path: Path) -> Path:
 
 
 async def checked(
-    actions: Actions, database: Path, *, erase: str | list[str] = _ERASE, count: str = _COUNT
+    actions: Actions,
+    database: Path,
+    *,
+    erase: str | list[str] = _ERASE,
+    count: str = _COUNT,
+    last_resort: dict[str, Any] | None = None,
 ) -> list[Result]:
     named = {"id": "{{ user_id }}"}
     document: dict[str, Any] = {
@@ -51,6 +56,7 @@ async def checked(
                 "service": "forum",
                 "request": {"sql": erase, "parameters": named},
                 "probe": {"request": {"sql": count, "parameters": named}},
+                **({"on_permanent": last_resort} if last_resort is not None else {}),
             }
         },
     }
@@ -105,3 +111,29 @@ async def test_what_is_taken_from_somebody_who_is_still_there_is_noticed(
         actions, database, erase=[f"DELETE FROM notes WHERE author = :id{too_much}", _ERASE], count=count
     )
     assert {result.check for result in results if result.outcome is Outcome.FAILED} == failed
+
+
+@pytest.mark.parametrize(("name", "failed"), [("'nobody'", set()), ("name", {"last_resort", "two_at_once"})])
+async def test_what_a_database_refuses_to_delete_is_done_by_the_last_resort(
+    actions: Actions, database: Path, name: str, failed: set[str]
+) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("ALTER TABLE authors ADD COLUMN name TEXT DEFAULT 'Somebody'")
+        connection.execute(
+            "CREATE TRIGGER kept BEFORE DELETE ON authors WHEN OLD.id = 'test-3' "
+            "BEGIN SELECT RAISE(ABORT, 'has invoices'); END"
+        )
+    named = {"id": "{{ user_id }}"}
+    results = await checked(
+        actions,
+        database,
+        last_resort={
+            "request": {"sql": f"UPDATE authors SET name = {name} WHERE id = :id", "parameters": named},
+            "probe": {
+                "request": {"sql": "SELECT name FROM authors WHERE id = :id", "parameters": named},
+                "gone_when": "body.row.name == 'nobody'",
+            },
+        },
+    )
+    told = {result.check: result.seen for result in results if result.outcome is Outcome.FAILED}
+    assert set(told) == failed, told

@@ -40,11 +40,13 @@ async def checked(
     users: Sequence[str] = USERS,
     within: timedelta = timedelta(milliseconds=300),
     change: Callable[[dict[str, Any]], None] = lambda document: None,
+    bound: Sequence[str] = (),
     **changes: Any,
 ) -> list[Result]:
     """Run the whole kit against a step of the service."""
     service.add(*USERS)
     service.add(LOCKED, locked=True)
+    service.bound |= set(bound)
     document = a_plan(service.url, **changes)
     change(document)
     plan = with_defaults(Plan.model_validate(document))
@@ -112,6 +114,10 @@ SEEDED = [
     seeded(Fault.TABLE_LOCK, "two_people_at_once"),
     seeded(Fault.STUCK_KEY, "client_gone", may_fail="two_at_once"),
     seeded(Fault.TAKES_THE_NEXT, "bystander"),
+    seeded(Fault.LOCKS_NOTHING, "frozen_shows", step="lock"),
+    seeded(Fault.REPLACING_REFUSED, "last_resort", may_fail="two_at_once", step="replace", bound=("test-3",)),
+    seeded(Fault.REPLACES_NOTHING, "last_resort", may_fail="two_at_once", step="replace", bound=("test-3",)),
+    seeded(Fault.REPLACES_ONCE, "last_resort", may_fail="two_people_at_once", step="replace", bound=("test-5",)),
     seeded(Fault.SILENT_429, "retry_after"),
 ]
 
@@ -130,13 +136,16 @@ def test_every_check_of_the_kit_catches_a_seeded_fault() -> None:
     assert {check.id for check in KIT} == frozenset().union(*(seed.caught_by for seed in SEEDED))
 
 
+_FREEZE_ONLY = {check.id for check in KIT if check.freeze_only}
+
+
 @pytest.mark.parametrize(
     ("step", "does_not_apply"),
     [
-        ("erase", {"finishes", "undo_without_freeze", "undo_restores", "undo_twice", "frozen_stays_frozen"}),
-        ("later", {"undo_without_freeze", "undo_restores", "undo_twice", "frozen_stays_frozen"}),
+        ("erase", {"finishes", "last_resort", *_FREEZE_ONLY}),
+        ("later", {"last_resort", *_FREEZE_ONLY}),
         # Its probe is the lookup, which goes on seeing whoever is locked.
-        ("lock", {"finishes", "gone_after"}),
+        ("lock", {"finishes", "gone_after", "last_resort"}),
     ],
 )
 async def test_a_service_that_does_everything_right_passes_everything(
@@ -154,6 +163,136 @@ async def test_a_service_that_does_everything_right_passes_everything(
         }
     else:
         assert service.erased == ["test-1", "test-3", "test-4", "test-2", "test-5"]
+
+
+@pytest.mark.parametrize("bound", [USERS[:1], USERS[1:2], USERS[2:3], USERS[3:4], USERS[4:], USERS])
+async def test_whoever_is_refused_for_good_is_done_by_the_last_resort(actions: Actions, bound: Sequence[str]) -> None:
+    async with members() as service:
+        results = await checked(actions, service, "replace", bound=bound, within=timedelta(seconds=20))
+    assert [(each.check, each.seen) for each in results if each.outcome in (Outcome.FAILED, Outcome.LEFT_OUT)] == []
+    assert those(results, Outcome.DOES_NOT_APPLY) == {"finishes", *_FREEZE_ONLY}
+    assert set(service.people) == {*bound, LOCKED}
+    assert {(service.people[user].name, service.people[user].email) for user in bound} == {("former member", None)}
+
+
+async def test_a_last_resort_is_looked_at_only_where_somebody_is_refused(actions: Actions) -> None:
+    async with members() as service:
+        results = await checked(actions, service, "replace", within=timedelta(seconds=20))
+    assert {result.check: result.seen for result in results if result.outcome is Outcome.LEFT_OUT} == {
+        "last_resort": "the service refused none of the test users for good: give one with --user whom it refuses"
+    }
+    assert those(results, Outcome.FAILED) == set()
+
+
+async def test_accepted_work_that_the_service_gives_up_is_done_by_the_last_resort(actions: Actions) -> None:
+    def by_jobs(document: dict[str, Any]) -> None:
+        later = document["steps"]["later"]
+        later["on_permanent"] = document["steps"]["replace"]["on_permanent"]
+        later["poll"] = {**later["poll"], "failed": "body.state == 'working'"}
+
+    async with members(Fault.NEVER_DONE) as service:
+        results = await checked(actions, service, "later", change=by_jobs)
+    # Of nobody's job nothing is left to replace.
+    assert those(results, Outcome.FAILED) == {"unknown_person"}
+    left_out = {result.check: result.seen for result in results if result.outcome is Outcome.LEFT_OUT}
+    assert left_out == {"finishes": "it answered 202, then failed, so the last resort was done; see last_resort"}
+    assert those(results, Outcome.PASSED) >= {"request_answers", "last_resort", "two_people_at_once"}
+    assert service.people["test-1"].name == "former member"
+
+
+def _with(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    """A last resort whose request, or whose probe, is otherwise."""
+
+    def change(document: dict[str, Any]) -> None:
+        resort = document["steps"]["replace"]["on_permanent"]
+        resort["request"] |= {"json": changes.get("json", resort["request"]["json"])}
+        resort["probe"] |= {"gone_when": changes.get("gone_when", resort["probe"]["gone_when"])}
+        if "probe" in changes:
+            del resort["probe"]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (
+            _with(json={"email": None}),
+            "the last resort was answered 200, but its probe doesn't say that the person is gone (200)",
+        ),
+        (
+            _with(json={"name": "former member"}, gone_when="body.name == 'former member'"),
+            "the last resort was answered 200, but the person's mail address can still be read",
+        ),
+        (
+            _with(json={"name": "former member", "email": "None"}, gone_when="body.name == 'former member'"),
+            'the last resort was answered 200, but the word "None" was written (no value is `null` in YAML)',
+        ),
+        (
+            _with(json={"name": "{{ saved.replace.none }}"}),
+            "the last resort can't be made: it names a value that is missing or wrong (value_missing)",
+        ),
+        (
+            _with(gone_when="body.id != ''"),
+            "the last resort was answered 200, and its probe says gone; but it said so before anything was done, "
+            "so it proves nothing (if an earlier run has replaced this test user's data, take another one)",
+        ),
+        (
+            _with(json={"nickname": None}, probe=None),
+            "the last resort was answered 200, but nothing that can be read of the person has changed",
+        ),
+    ],
+)
+async def test_a_wrong_last_resort_is_told(
+    actions: Actions, change: Callable[[dict[str, Any]], None], seen: str
+) -> None:
+    async with members() as service:
+        results = await checked(actions, service, "replace", change=change, bound=USERS[2:3])
+    told = {result.check: result.seen for result in results if result.outcome is Outcome.FAILED}
+    assert told["last_resort"] == f"test user 3 was refused, and {seen}"
+    assert set(told) <= {"last_resort", "two_at_once"}
+
+
+def _changes_state(key: str) -> Callable[[dict[str, Any]], None]:
+    """A freeze that sets a state, under a key that the service knows or not."""
+
+    def change(document: dict[str, Any]) -> None:
+        lock = document["steps"]["lock"]
+        there = {"method": "PATCH", "path": "/members/{{ user_id }}"}
+        lock["request"] = {**there, "json": {key: "locked"}}
+        lock["undo"]["request"] = {**there, "json": {"state": "active"}}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "failed"),
+    [
+        ("state", {}),
+        (
+            "status",
+            {"frozen_shows": "the request was answered 200, and nothing that can be read of test user 1 has changed"},
+        ),
+    ],
+)
+async def test_a_freeze_after_which_nothing_has_changed_is_no_freeze(
+    actions: Actions, key: str, failed: dict[str, str]
+) -> None:
+    async with members() as service:
+        results = await checked(actions, service, "lock", change=_changes_state(key))
+    assert {result.check: result.seen for result in results if result.outcome is Outcome.FAILED} == failed
+
+
+async def test_a_freeze_that_the_plan_does_not_read_is_left_out_with_the_way_to_read_it(actions: Actions) -> None:
+    def reads_the_name_only(document: dict[str, Any]) -> None:
+        document["subject"]["lookup"]["fields"] = {"name": "{{ body.name }}"}
+
+    async with members() as service:
+        results = await checked(actions, service, "lock", change=reads_the_name_only, no_when=True)
+    left_out = {result.check: result.seen for result in results if result.outcome is Outcome.LEFT_OUT}
+    assert set(left_out) == {"frozen_shows", "undo_restores", "frozen_stays_frozen"}
+    assert left_out["frozen_shows"].startswith("something in the service's answer has changed, but not what the plan")
+    assert those(results, Outcome.FAILED) == set()
 
 
 async def test_what_lacks_a_test_user_is_left_out_and_not_passed(actions: Actions) -> None:

@@ -51,6 +51,10 @@ class Fault(StrEnum):
     TABLE_LOCK = "any second request at the same time is a conflict"
     STUCK_KEY = "a key whose caller has gone stays in progress"
     TAKES_THE_NEXT = "an erasure takes somebody else along"
+    LOCKS_NOTHING = "a lock is accepted and does nothing"
+    REPLACING_REFUSED = "the data of whoever can't be erased can't be replaced either"
+    REPLACES_NOTHING = "replacing data is accepted and does nothing"
+    REPLACES_ONCE = "data that was replaced can't be replaced again"
     SILENT_429 = "a 429 doesn't say when to come back"
 
 
@@ -61,6 +65,8 @@ class Member:
     name: str
     locked: bool = False
     was_locked_once: bool = False
+    email: str | None = None
+    version: int = 1
 
 
 @dataclass
@@ -71,6 +77,8 @@ class Members:
     url: str = ""
     people: dict[str, Member] = field(default_factory=dict)
     erased: list[str] = field(default_factory=list)
+    #: Who can't be erased (409): their data can only be replaced.
+    bound: set[str] = field(default_factory=set)
     kept: dict[str, tuple[int, Any]] = field(default_factory=dict)
     at_work: set[str] = field(default_factory=set)
     jobs: list[str] = field(default_factory=list)
@@ -79,7 +87,7 @@ class Members:
     def add(self, *users: str, locked: bool = False) -> None:
         """Let people become members."""
         for user in users:
-            self.people[user] = Member(name=f"Name of {user}", locked=locked)
+            self.people[user] = Member(name=f"Name of {user}", locked=locked, email=f"{user}@example.com")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI application."""
@@ -105,6 +113,10 @@ class Members:
                 return self._show(user)
             case "DELETE", ["members", user]:
                 return await self._erase(user, key=request.headers.get("idempotency-key", ""))
+            case "PATCH", ["members", user]:
+                return self._change(user, await request.json())
+            case "PUT", ["members", user]:
+                return self._replace(user, await request.json())
             case "POST", ["members", user, "lock" | "unlock" as verb]:
                 return self._lock(user, locks=verb == "lock")
             case "POST", ["deletions"]:
@@ -144,7 +156,9 @@ class Members:
             return JSONResponse({}, 500) if self.fault is Fault.UNKNOWN_BREAKS_READ else _nothing()
         if self.fault is Fault.PAGES:
             return HTMLResponse("<p>Welcome</p>")
-        return JSONResponse({"id": user, "name": member.name, "locked": member.locked})
+        return JSONResponse(
+            {"id": user, **{key: getattr(member, key) for key in ("name", "email", "locked", "version")}}
+        )
 
     async def _erase(self, user: str, *, key: str) -> Response:
         if self.fault is Fault.SHORT_KEYS and len(key) > 64:
@@ -174,6 +188,8 @@ class Members:
             if self.fault is Fault.UNKNOWN_BREAKS:
                 return 500
             return 409 if self.fault is Fault.GONE_IS_CONFLICT and user in self.erased else 404
+        if user in self.bound:
+            return 409
         if self.fault is Fault.REFUSES:
             return 422
         if self.fault is Fault.LIES:
@@ -208,11 +224,32 @@ class Members:
                 return JSONResponse({"error": "not locked any more"}, 409)
         was_locked = member.locked
         member.was_locked_once = member.was_locked_once or locks
-        if locks or self.fault is not Fault.RESTORES_NOTHING:
+        if self.fault is not (Fault.LOCKS_NOTHING if locks else Fault.RESTORES_NOTHING):
             member.locked = locks
         if not locks and was_locked and self.fault is Fault.RESTORES_TOO_MUCH:
             member.name = "Restored"
         return JSONResponse({"was_locked": was_locked})
+
+    def _change(self, user: str, wanted: dict[str, Any]) -> Response:
+        """Set what is known of what is wanted, and take the rest without a word, as many services do."""
+        member = self.people.get(user)
+        if member is None:
+            return _nothing()
+        member.version += 1
+        member.locked = wanted.get("state", "locked" if member.locked else "active") == "locked"
+        return JSONResponse({})
+
+    def _replace(self, user: str, wanted: dict[str, Any]) -> Response:
+        member = self.people.get(user)
+        if member is None:
+            return _nothing()
+        if self.fault is Fault.REPLACING_REFUSED or (self.fault is Fault.REPLACES_ONCE and member.version > 1):
+            return JSONResponse({"error": "not like this"}, 422)
+        member.version += 1
+        if self.fault is not Fault.REPLACES_NOTHING:
+            member.name = wanted.get("name", member.name)
+            member.email = wanted.get("email", member.email)
+        return JSONResponse({})
 
     def _accept(self, user: str) -> Response:
         self.jobs.append(user)
@@ -236,7 +273,7 @@ def _nothing() -> Response:
 
 
 def a_plan(url: str, **changes: Any) -> dict[str, Any]:
-    """A plan of three steps over this service: `erase` at once, `later` by 202, `lock` with undo."""
+    """A plan over this service: `erase` at once, `replace` where that is refused, `later` by 202, `lock` with undo."""
     member = {"path": "/members/{{ user_id }}"}
     see = {"request": {"method": "GET", **member}}
     document: dict[str, Any] = {
@@ -263,6 +300,17 @@ def a_plan(url: str, **changes: Any) -> dict[str, Any]:
                 "request": {"method": "DELETE", **member},
                 "absent": [404],
                 "probe": see,
+            },
+            "replace": {
+                "phase": "erase",
+                "service": "members",
+                "request": {"method": "DELETE", **member},
+                "absent": [404],
+                "probe": see,
+                "on_permanent": {
+                    "request": {"method": "PUT", **member, "json": {"name": "former member", "email": None}},
+                    "probe": {**see, "gone_when": "body.name == 'former member' and body.email is none"},
+                },
             },
             "later": {
                 "phase": "erase",
