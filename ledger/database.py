@@ -177,14 +177,24 @@ def _turn_to_wal(connection: sqlite3.Connection) -> None:
 
 
 def _make_private(path: str | None) -> None:
-    """Let only its owner read a new database: until a case is closed, its workflow id names the subject."""
-    if path and path != ":memory:":
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise LedgerNotReady(
-                f"can't open the database file {path} ({type(error).__name__}); is its folder there, and writable?"
-            ) from None
+    """Let only its owner read a new database: until a case is closed, its workflow id names the subject.
+
+    A file that is there is not opened: closing it would drop every lock that this process holds on it (POSIX), and another
+    process that closes its last connection would then take the write-ahead log away from under ours.
+    """
+    if not path or path == ":memory:":
+        return
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK) or os.path.isdir(path):
+            raise _not_openable(path, "PermissionError") from None
+    except OSError as error:
+        raise _not_openable(path, type(error).__name__) from None
+
+
+def _not_openable(path: str, kind: str) -> LedgerNotReady:
+    return LedgerNotReady(f"can't open the database file {path} ({kind}); is its folder there, and writable?")
 
 
 def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:

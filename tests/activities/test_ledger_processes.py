@@ -64,3 +64,26 @@ async def test_every_write_of_four_processes_succeeds(tmp_path: Path, kind: Kind
         assert row.failures == PROCESSES * WRITES // 2
         assert len(await ledger.cases(limit=10_000)) == 1 + PROCESSES * WRITES // 2
         ledger.close()
+
+
+_VISITOR = (
+    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute('select count(*) from cases').fetchone())"
+)
+
+
+async def test_a_second_ledger_in_a_process_takes_no_lock_from_the_first(tmp_path: Path) -> None:
+    """Closing any descriptor of a file drops the process's locks on it (POSIX); a visitor would then remove the log in use."""
+    async with an_empty_database("sqlite", folder=tmp_path) as url:
+        first = Ledger(url=url, keys=Keys.create(tmp_path / "keys.json"))
+        await first.set_up()
+        await a_case(first, user_id="u-1")
+        Ledger(url=url, keys=Keys.load(tmp_path / "keys.json")).close()
+        for expected in (1, 2):
+            visitor = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", _VISITOR, str(tmp_path / "ledger.db")), stdout=asyncio.subprocess.PIPE
+            )
+            output, _ = await visitor.communicate()
+            assert int(output) == expected
+            assert (tmp_path / "ledger.db-wal").exists()
+            await a_case(first, user_id=f"u-{expected + 1}", run_key=f"run-{expected + 1}")
+        first.close()
