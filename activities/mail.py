@@ -83,7 +83,8 @@ class MailActivities:
         if subject is None:
             # Shredded already. A mail holds nothing up, so nobody is called to bring it back.
             return MailReport(result=GIVEN_UP, code="vault_missing")
-        steps = await self._ledger.steps(input.retirement_id) if input.mail is Mail.COMPLETE else []
+        tells_of_steps = input.mail in (Mail.COMPLETE, Mail.ABORTED)
+        steps = await self._ledger.steps(input.retirement_id) if tells_of_steps else []
         try:
             mail = build_mail(
                 input,
