@@ -23,6 +23,10 @@ from worker.converter import DATA_CONVERTER
 _ROOT = Path(__file__).parents[2]
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a command ended."""
@@ -54,6 +58,8 @@ def a_shell(settings: Mapping[str, str]) -> Retire:
             env={**environment, **settings},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            # Build servers start things in the background, where interrupts are ignored, and that is inherited.
+            preexec_fn=_heed_interrupts,
         )
         async with asyncio.timeout(LONGEST_WAIT):
             if interrupt_at is not None:
