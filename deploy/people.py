@@ -4,16 +4,23 @@ import os
 
 from sandbox.client import Person, SandboxService
 
-_NAMES = ("Ada", "Bob", "Cleo", "Dan", "Eve")
+#: Who there is, and what they may do: the last admin of an org has to stay, where the plan says so.
+_PEOPLE = {
+    "Ada": ("member", "admin"),
+    "Bob": ("member", "admin"),
+    "Cleo": ("member", "author"),
+    "Dan": ("member",),
+    "Eve": ("member",),
+}
 
 
 def main() -> None:
     """Tell every service that keeps something about people."""
     people = [
-        Person(user_id=f"u-{number}", name=name, email=f"{name.lower()}@person.example")
-        for number, name in enumerate(_NAMES, start=1001)
+        Person(user_id=f"u-{number}", name=name, email=f"{name.lower()}@person.example", roles=roles, documents=3)
+        for number, (name, roles) in enumerate(_PEOPLE.items(), start=1001)
     ]
-    for service in ("ACCOUNTS", "FORUM", "INVOICES", "NEWSLETTER"):
+    for service in ("ACCOUNTS", "DOCUMENTS", "FORUM", "INVOICES", "NEWSLETTER"):
         with SandboxService(url=os.environ[f"{service}_URL"]) as told:
             told.add_people(people)
     print("the sandbox knows", ", ".join(f"{person.name} ({person.user_id})" for person in people))

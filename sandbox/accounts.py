@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from sandbox.server import arguments_parser, main
-from sandbox.service import Answer, Call, Route, Service
+from sandbox.service import Answer, Call, Route, Service, control, read_number
 
 CLIENT_ID = "retirement"
 
 #: How many people a page of a list holds.
 _ON_A_PAGE = 20
+_LAST_PAGE = 99_999
 
 
 class Accounts(Service):
@@ -29,7 +30,7 @@ class Accounts(Service):
     schema: ClassVar[str] = """
         create table if not exists users (
             id text primary key, username text not null unique, name text, email text, phone text, locale text,
-            roles text not null, locked integer not null, salt blob not null, password blob not null);
+            org text, roles text not null, locked integer not null, salt blob not null, password blob not null);
         create table if not exists sessions (
             token text primary key, user_id text not null references users on delete cascade);
         create table if not exists access_tokens (token text primary key, expires_at real not null);
@@ -41,7 +42,7 @@ class Accounts(Service):
         self._token_lifetime = token_lifetime
 
     def routes(self) -> Iterable[Route]:
-        """People log in; machines look up, lock, unlock, delete, and list who has a role."""
+        """People log in; machines look up, lock, unlock, delete, and list who has a role or is admin of an org."""
         return (
             Route(method="POST", path="/login", endpoint=self._log_in, needs_token=False),
             Route(method="GET", path="/me", endpoint=self._show_me, needs_token=False),
@@ -52,13 +53,21 @@ class Accounts(Service):
             Route(method="DELETE", path="/users/{user_id}/sessions", endpoint=self._end_sessions),
             Route(method="DELETE", path="/users/{user_id}", endpoint=self._delete_user),
             Route(method="GET", path="/roles/{role}/users", endpoint=self._list_by_role),
+            Route(method="GET", path="/orgs/{org}/admins", endpoint=self._list_admins),
+        )
+
+    def controls(self) -> Iterable[Route]:
+        """What else happens to people while one is being retired: no effect is noted."""
+        return (
+            control("PUT", "users/{user_id}/roles", self._set_roles),
+            control("DELETE", "users/{user_id}", self._remove_person),
         )
 
     def add_person(self, person: dict[str, Any]) -> None:
         """Keep a person, with the hash of their password."""
         salt = secrets.token_bytes(16)
         self.database.execute(
-            "insert or replace into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert or replace into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 person["user_id"],
                 person["username"],
@@ -66,6 +75,7 @@ class Accounts(Service):
                 person["email"],
                 person["phone"],
                 person["locale"],
+                person["org"],
                 json.dumps(person["roles"]),
                 person["locked"],
                 salt,
@@ -156,17 +166,35 @@ class Accounts(Service):
         return Answer(status=204)
 
     def _list_by_role(self, call: Call) -> Answer:
-        """Whoever has a role, locked or not, page by page; `next` is null on the last one."""
-        page = call.query.get("page", "1")
-        if not (page.isascii() and page.isdigit() and 0 < len(page) < 6):
-            return Answer(status=400, body={"error": "page must be a number"})
+        """Whoever has a role, locked or not."""
+        return self._page_of_holders(call, role=call.arguments["role"], org=None)
+
+    def _list_admins(self, call: Call) -> Answer:
+        """The admins of an org, locked or not."""
+        return self._page_of_holders(call, role="admin", org=call.arguments["org"])
+
+    def _page_of_holders(self, call: Call, *, role: str, org: str | None) -> Answer:
+        """A page of those who have a role, in one org or anywhere; `next` is null on the last one."""
+        page = read_number(call.query.get("page", "1"), most=_LAST_PAGE)
+        if page is None:
+            return Answer(status=400, body={"error": f"page must be a number from 1 to {_LAST_PAGE}"})
         rows = self.database.execute(
             "select * from users where exists (select 1 from json_each(roles) where value = ?)"
-            " order by id limit ? offset ?",
-            (call.arguments["role"], _ON_A_PAGE + 1, (max(int(page), 1) - 1) * _ON_A_PAGE),
+            " and (? is null or org = ?) order by id limit ? offset ?",
+            (role, org, org, _ON_A_PAGE + 1, (page - 1) * _ON_A_PAGE),
         ).fetchall()
-        more = f"?page={max(int(page), 1) + 1}" if len(rows) > _ON_A_PAGE else None
+        more = f"?page={page + 1}" if len(rows) > _ON_A_PAGE else None
         return Answer(body={"users": [_public(row) for row in rows[:_ON_A_PAGE]], "next": more})
+
+    def _set_roles(self, call: Call) -> Answer:
+        changed = self.database.execute(
+            "update users set roles = ? where id = ?", (json.dumps(call.body["roles"]), call.arguments["user_id"])
+        ).rowcount
+        return Answer(status=204) if changed else _nobody()
+
+    def _remove_person(self, call: Call) -> Answer:
+        gone = self.database.execute("delete from users where id = ?", (call.arguments["user_id"],)).rowcount
+        return Answer(status=204) if gone else _nobody()
 
     def _user(self, call: Call) -> Any:
         return self.database.execute("select * from users where id = ?", (call.user_id,)).fetchone()
@@ -177,7 +205,7 @@ def _nobody() -> Answer:
 
 
 def _public(row: Any) -> dict[str, Any]:
-    names = ("id", "username", "name", "email", "phone", "locale")
+    names = ("id", "username", "name", "email", "phone", "locale", "org")
     return {**{name: row[name] for name in names}, "roles": json.loads(row["roles"]), "locked": bool(row["locked"])}
 
 

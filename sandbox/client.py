@@ -1,6 +1,8 @@
 """How tests and the demo look at the sandbox's services: effects, requests, what is kept, and how to misbehave."""
 
 import secrets
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -20,10 +22,13 @@ class Person:
     email: str = ""
     phone: str = "+49 30 901820"
     locale: str = "en"
+    #: Whom they work for, or None.
+    org: str | None = "acme"
     roles: tuple[str, ...] = ("member",)
     locked: bool = False
     posts: int = 3
     invoices: int = 2
+    documents: int = 0
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -36,14 +41,31 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Document:
+    """A page or a slide, and whose it is."""
+
+    id: str
+    title: str
+    kind: str = "page"
+    owner: str
+    owner_name: str
+    #: Grows with each change.
+    version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effect:
-    """Something a service really changed. `monotonic` is comparable between the services of one machine."""
+    """Something a service really changed. `monotonic` is comparable between the services of one machine.
+
+    `asset_id` names the one thing of the person's that was changed, where it wasn't all of them.
+    """
 
     number: int
     at: float
     monotonic: float
     user_id: str
     effect: str
+    asset_id: str | None
     idempotency_key: str | None
 
 
@@ -146,6 +168,9 @@ class SandboxService:
         """Forget every fault."""
         self.http.delete("/_sandbox/faults").raise_for_status()
 
+    def _control(self, method: str, path: str, *, json: dict[str, Any] | None = None) -> None:
+        self.http.request(method, f"/_sandbox/{path}", json=json).raise_for_status()
+
     def _list(self, path: str, *, user: Person | str | None = None) -> list[dict[str, Any]]:
         response = self.http.get(path, params={} if user is None else {"user": _id(user)})
         response.raise_for_status()
@@ -168,6 +193,57 @@ class AccountsService(SandboxService):
     def is_session(self, token: str) -> bool:
         """Does the session still work?"""
         return self.http.get("/me", headers={"authorization": f"Bearer {token}"}).is_success
+
+    def set_roles(self, person: Person | str, roles: Sequence[str]) -> None:
+        """Give somebody these roles and no others, as whoever runs the service would. No effect is noted."""
+        self._control("PUT", f"users/{_segment(_id(person))}/roles", json={"roles": list(roles)})
+
+    def remove(self, person: Person | str) -> None:
+        """Delete somebody's account outside of any retirement. No effect is noted."""
+        self._control("DELETE", f"users/{_segment(_id(person))}")
+
+
+class DocumentsService(SandboxService):
+    """The documents, which belong to people."""
+
+    def add(self, documents: Iterable[Document]) -> None:
+        """Keep documents, all or none, in one request. One that is kept already is overwritten."""
+        self._control("POST", "documents", json={"documents": [asdict(document) for document in documents]})
+
+    def add_documents(
+        self, *, owner: Person, count: int = 1, titles: Sequence[str] = (), kind: str = "page"
+    ) -> list[Document]:
+        """Make up `count` documents of somebody, or one with each of the `titles`. Ids are in the order given."""
+        batch = secrets.token_hex(4)
+        documents = [
+            Document(id=f"d-{batch}-{number:05}", title=title, kind=kind, owner=owner.user_id, owner_name=owner.name)
+            for number, title in enumerate(
+                titles or [f"{kind.capitalize()} {number} by {owner.name}" for number in range(1, count + 1)], start=1
+            )
+        ]
+        self.add(documents)
+        return documents
+
+    def document(self, document_id: str) -> Document | None:
+        """One document, or None."""
+        response = self.http.get(f"/_sandbox/documents/{_segment(document_id)}")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        response.raise_for_status()
+        return Document(**response.json())
+
+    def documents_of(self, user: Person | str) -> list[Document]:
+        """What somebody owns, ordered by id, without pages."""
+        response = self.http.get("/_sandbox/documents", params={"owner": _id(user)})
+        return [Document(**row) for row in response.raise_for_status().json()]
+
+    def all_documents(self) -> list[Document]:
+        """Every document, ordered by id."""
+        return [Document(**row) for row in self._list("/_sandbox/documents")]
+
+    def transfers(self, user: Person | str | None = None) -> Counter[str]:
+        """How often each document was moved away from somebody, or in all, by id."""
+        return Counter(effect.asset_id or "" for effect in self.effects(user) if effect.effect == "transfer")
 
 
 class MailboxService(SandboxService):

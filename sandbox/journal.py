@@ -13,7 +13,7 @@ create table if not exists sandbox_requests (
     method text not null, path text not null, user_id text, idempotency_key text, status integer);
 create table if not exists sandbox_effects (
     number integer primary key, at real not null, monotonic real not null,
-    user_id text not null, effect text not null, idempotency_key text);
+    user_id text not null, effect text not null, asset_id text, idempotency_key text);
 create table if not exists sandbox_answers (
     idempotency_key text primary key, request text not null, status integer not null, body text not null);
 """
@@ -57,11 +57,12 @@ class Journal:
         """Note with which status a request was answered. One that never was keeps null."""
         self._database.execute("update sandbox_requests set status = ? where number = ?", (status, number))
 
-    def effect(self, *, user_id: str, effect: str, key: str | None) -> None:
-        """Note that something about a person was really changed."""
+    def effect(self, *, user_id: str, effect: str, key: str | None, asset_id: str | None = None) -> None:
+        """Note that something about a person, or about what is theirs, was really changed."""
         self._database.execute(
-            "insert into sandbox_effects (at, monotonic, user_id, effect, idempotency_key) values (?, ?, ?, ?, ?)",
-            (time.time(), time.monotonic(), user_id, effect, key),
+            "insert into sandbox_effects (at, monotonic, user_id, effect, asset_id, idempotency_key)"
+            " values (?, ?, ?, ?, ?, ?)",
+            (time.time(), time.monotonic(), user_id, effect, asset_id, key),
         )
 
     def known_answer(self, *, key: str) -> KnownAnswer | None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sandbox.client import AccountsService, MailboxService, Person, SandboxService
+from sandbox.client import AccountsService, DocumentsService, MailboxService, Person, SandboxService
 
 _ROOT = Path(__file__).resolve().parent.parent
 _READY_WITHIN = 60.0
 _STOPPED_WITHIN = 5.0
 
 #: The services that keep something about people.
-HOLDERS = ("accounts", "forum", "invoices", "newsletter")
+HOLDERS = ("accounts", "documents", "forum", "invoices", "newsletter")
 
 
 class SandboxNotReady(Exception):
@@ -66,6 +66,7 @@ class Sandbox:
         self.folder = folder
         self._servers = {
             "accounts": _Server(name="accounts", arguments=("--token-lifetime", str(token_lifetime))),
+            "documents": _Server(name="documents"),
             "forum": _Server(name="forum"),
             "invoices": _Server(name="invoices"),
             "newsletter": _Server(name="newsletter", arguments=("--working-time", str(newsletter_working_time))),
@@ -76,6 +77,7 @@ class Sandbox:
         smtp_port = self._servers["mailbox"].reserve()
         self._servers["mailbox"].arguments = ("--smtp-port", str(smtp_port))
         self.accounts = AccountsService(url=self._url("accounts"))
+        self.documents = DocumentsService(url=self._url("documents"))
         self.forum = SandboxService(url=self._url("forum"))
         self.invoices = SandboxService(url=self._url("invoices"))
         self.newsletter = SandboxService(url=self._url("newsletter"))
@@ -86,6 +88,7 @@ class Sandbox:
         """Every service by name."""
         return {
             "accounts": self.accounts,
+            "documents": self.documents,
             "forum": self.forum,
             "invoices": self.invoices,
             "newsletter": self.newsletter,
@@ -94,11 +97,12 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a worker needs to run plans/sandbox.yaml against this sandbox."""
+        """What a worker needs to run the plans of the sandbox against this sandbox."""
         servers = self._servers
         return {
             **{f"{name.upper()}_URL": self._url(name) for name in HOLDERS},
             "ACCOUNTS_CLIENT_SECRET": servers["accounts"].secret,
+            "DOCUMENTS_TOKEN": servers["documents"].secret,
             "FORUM_TOKEN": servers["forum"].secret,
             "INVOICES_TOKEN": servers["invoices"].secret,
             "NEWSLETTER_TOKEN": servers["newsletter"].secret,

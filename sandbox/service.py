@@ -1,6 +1,7 @@
 """What the sandbox's services have in common: routes, credentials, the journal, and misbehaving on request."""
 
 import asyncio
+import hashlib
 import hmac
 import json
 import os
@@ -99,7 +100,7 @@ class Service:
         self.faults = Faults(database=self.database)
         # The secret of whoever may call; given by environment, as an argument would show in the process list.
         self.secret = os.environ.get("SANDBOX_SECRET", "sandbox")
-        self._routes = (*self._control_routes(), *self.routes())
+        self._routes = (*self._control_routes(), *self.controls(), *self.routes())
 
     # What a service has to say.
 
@@ -116,6 +117,10 @@ class Service:
         raise NotImplementedError
 
     # What a service may say.
+
+    def controls(self) -> Iterable[Route]:
+        """Control pages beside those that every service has; see `control`."""
+        return ()
 
     async def start(self) -> None:
         """Called once in the event loop, before the first request."""
@@ -134,9 +139,9 @@ class Service:
     def settle(self) -> None:
         """Do what has fallen due since the last request."""
 
-    def effect(self, call: Call, effect: str, *, user_id: str | None = None) -> None:
-        """Note an effect of this call."""
-        self.journal.effect(user_id=user_id or call.user_id or "", effect=effect, key=call.key)
+    def effect(self, call: Call, effect: str, *, user_id: str | None = None, asset_id: str | None = None) -> None:
+        """Note an effect of this call, on a person or on one thing of theirs."""
+        self.journal.effect(user_id=user_id or call.user_id or "", effect=effect, key=call.key, asset_id=asset_id)
 
     # The machinery.
 
@@ -201,7 +206,8 @@ class Service:
         return self._perform(route=route, call=call)
 
     def _answer_once(self, *, route: Route, call: Call, key: str) -> Answer:
-        request = f"{call.method} {call.path}"
+        # With the body: a key that comes back with another wish must not be told that this one was granted.
+        request = f"{call.method} {call.path} {hashlib.sha256(call.raw_body.encode()).hexdigest()}"
         known = self.journal.known_answer(key=key)
         if known is not None and known.request != request:
             return Answer(status=422, body={"error": "this Idempotency-Key was used for another request"})
@@ -240,9 +246,6 @@ class Service:
         return head.encode() + body
 
     def _control_routes(self) -> tuple[Route, ...]:
-        def control(method: str, path: str, endpoint: Callable[[Call], Answer]) -> Route:
-            return Route(method=method, path=f"/{CONTROL}/{path}", endpoint=endpoint, needs_token=False)
-
         return (
             control("POST", "users", self._add_people),
             control("GET", "users/{user_id}", self._show_person),
@@ -254,11 +257,11 @@ class Service:
         )
 
     def _add_people(self, call: Call) -> Answer:
-        self.database.execute("begin immediate")
         people = call.body.get("people", [call.body])
-        for person in people:
-            self.add_person(person)
-        self.database.execute("commit")
+        with self.database:  # rolls back where a person can't be read
+            self.database.execute("begin immediate")
+            for person in people:
+                self.add_person(person)
         return Answer(status=201, body={"added": len(people)})
 
     def _show_person(self, call: Call) -> Answer:
@@ -275,6 +278,18 @@ class Service:
     def _clear_faults(self, call: Call) -> Answer:
         self.faults.clear()
         return Answer(status=204)
+
+
+def control(method: str, path: str, endpoint: Callable[[Call], Answer]) -> Route:
+    """A control page: it needs no token, and no fault touches it."""
+    return Route(method=method, path=f"/{CONTROL}/{path}", endpoint=endpoint, needs_token=False)
+
+
+def read_number(text: str, *, most: int) -> int | None:
+    """A number from 1 to `most` as a query has it, or None."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))):
+        return None
+    return int(text) if 0 < int(text) <= most else None
 
 
 def _can_apply(kind: FaultKind, *, route: Route | None) -> bool:

@@ -53,9 +53,10 @@ async def state_after_work(sandbox: Sandbox, location: str) -> str:
     return await eventually(look, within=5)
 
 
-async def test_the_plan_of_the_sandbox_is_a_plan() -> None:
-    text = (Path(__file__).parents[2] / "plans" / "sandbox.yaml").read_text()
-    assert Plan.model_validate(yaml.safe_load(text)).plan == "sandbox"
+@pytest.mark.parametrize("name", ["sandbox", "sandbox_team"])
+async def test_the_plans_of_the_sandbox_are_plans(name: str) -> None:
+    text = (Path(__file__).parents[2] / "plans" / f"{name}.yaml").read_text()
+    assert Plan.model_validate(yaml.safe_load(text)).plan == name
 
 
 async def test_a_lock_ends_every_session_and_refuses_logins_until_it_is_undone(sandbox: Sandbox) -> None:
@@ -140,9 +141,48 @@ async def test_accounts_list_who_has_a_role_page_by_page(sandbox: Sandbox) -> No
     assert sandbox.accounts.http.get("/roles/admin-of-x/users").status_code == 401
 
 
-@pytest.mark.parametrize("name", ["accounts", "forum", "invoices", "newsletter"])
+async def test_accounts_list_the_admins_of_an_org_and_of_no_other(sandbox: Sandbox) -> None:
+    admins = [Person(user_id=f"o-{number:02}", org="orgs & co", roles=("member", "admin")) for number in range(21)]
+    others = [Person(org="orgs & co"), Person(org="initech", roles=("admin",)), Person(org=None, roles=("admin",))]
+    sandbox.accounts.add_people([*admins, *others])
+    path = f"/orgs/{quote('orgs & co')}/admins"
+    first = call(sandbox, sandbox.accounts, "GET", path).json()
+    second = call(sandbox, sandbox.accounts, "GET", f"{path}{first['next']}").json()
+    assert [user["id"] for user in first["users"] + second["users"]] == [admin.user_id for admin in admins]
+    assert {user["org"] for user in first["users"]} == {"orgs & co"}
+    assert second["next"] is None
+    assert call(sandbox, sandbox.accounts, "GET", "/orgs/-/admins").json() == {"users": [], "next": None}
+    assert call(sandbox, sandbox.accounts, "GET", f"{path}?page=0").status_code == 400
+    assert sandbox.accounts.http.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("org", ["acme", None])
+async def test_accounts_say_for_which_org_somebody_works(sandbox: Sandbox, org: str | None) -> None:
+    ada = sandbox.add_person(org=org)
+    assert call(sandbox, sandbox.accounts, "GET", f"/users/{ada.user_id}").json()["org"] == org
+
+
+async def test_roles_change_and_accounts_go_without_a_trace_in_the_effects(sandbox: Sandbox) -> None:
+    ada = sandbox.add_person(user_id="a/b?c", org="hooli", roles=("admin",))
+    session = sandbox.accounts.log_in(ada)
+    assert session is not None
+    sandbox.accounts.set_roles(ada, ["author", "admin-of-y"])
+    assert call(sandbox, sandbox.accounts, "GET", "/users/a%2Fb%3Fc").json()["roles"] == ["author", "admin-of-y"]
+    assert call(sandbox, sandbox.accounts, "GET", "/orgs/hooli/admins").json()["users"] == []
+    sandbox.accounts.remove(ada)
+    assert call(sandbox, sandbox.accounts, "GET", "/users/a%2Fb%3Fc").status_code == 404
+    assert not sandbox.accounts.is_session(session)
+    assert sandbox.accounts.effects(ada) == []
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        sandbox.accounts.remove(ada)
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        sandbox.accounts.set_roles(ada, [])
+
+
+@pytest.mark.parametrize("name", ["accounts", "documents", "forum", "invoices", "newsletter"])
 async def test_nobody_gets_in_without_credentials(sandbox: Sandbox, name: str) -> None:
-    paths = {"accounts": "/users/x", "forum": "/authors/x", "invoices": "/customers/x", "newsletter": "/subscribers/x"}
+    paths = {"accounts": "/users/x", "documents": "/documents/x", "forum": "/authors/x"}
+    paths |= {"invoices": "/customers/x", "newsletter": "/subscribers/x"}
     headers = {"authorization": "Bearer wrong"}
     assert sandbox.services[name].http.get(paths[name]).status_code == 401
     assert sandbox.services[name].http.get(paths[name], headers=headers).status_code == 401

@@ -43,7 +43,7 @@ async def test_services_end_with_whoever_started_them_even_by_kill_9(tmp_path: P
     )
     assert parent.stdout is not None
     ports = [int(port) for port in (await parent.stdout.readline()).split()]
-    assert len(ports) == 5 and all(is_listening(port) for port in ports)
+    assert len(ports) == 6 and all(is_listening(port) for port in ports)
     parent.send_signal(signal.SIGKILL)
     await parent.communicate()
 

@@ -175,7 +175,7 @@ def test_no_password_is_written_down() -> None:
 
 def test_the_sandbox_is_where_the_plan_looks_for_it_and_only_in_the_demo() -> None:
     environment = settings_in("deploy/sandbox.env")
-    assert DEMO == {"accounts", "forum", "invoices", "newsletter", "mailbox", "people"}
+    assert DEMO == {"accounts", "documents", "forum", "invoices", "newsletter", "mailbox", "people"}
     for name in DEMO:
         # Its loopback is the worker's, so nobody else reaches what does whatever it is told.
         assert SERVICES[name]["network_mode"] == "service:worker"
@@ -184,13 +184,14 @@ def test_the_sandbox_is_where_the_plan_looks_for_it_and_only_in_the_demo() -> No
         assert (ROOT / f"{module.replace('.', '/')}.py").exists()
         assert environment[f"{name.upper()}_URL"] == f"http://127.0.0.1:{port.removeprefix('--port=')}"
     assert f"--smtp-port={environment['RETIREMENT_SMTP_PORT']}" in SERVICES["mailbox"]["command"]
-    named = set(re.findall(r"\$\{env:(\w+)\}", (ROOT / "plans" / "sandbox.yaml").read_text()))
-    assert named <= set(environment)
+    for plan in ("sandbox", "sandbox_team"):
+        named = set(re.findall(r"\$\{env:(\w+)\}", (ROOT / "plans" / f"{plan}.yaml").read_text()))
+        assert named and named <= set(environment)
 
 
 def test_our_containers_may_do_as_little_as_possible() -> None:
     ours = [service for service in SERVICES.values() if "build" in service]
-    assert len(ours) == 8
+    assert len(ours) == 9
     for service in ours:
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert service["build"]["target"] in stages()
