@@ -85,6 +85,99 @@ class Claim(PlanModel):
     when: Expression | None = Field(default=None, description="Claimed only where this is true.")
 
 
+class Candidates(PlanModel):
+    """People who may be asked to take over, as a service lists them."""
+
+    service: Identifier = Field(description="The service that is asked; on the lookup's queue.")
+    request: Request = Field(description="What it is asked; it may only read.")
+    items: Expression = Field(description="The list in the answer, over all pages.")
+    id: Expression = Field(description="The user id of each `item` of the list.")
+    next_page: Expression | None = Field(
+        default=None, description="The address of the next page, of the same origin; empty or null on the last one."
+    )
+    absent: tuple[StatusCode, ...] = Field(default=(), description="Answers that mean that there are none.")
+
+
+class Suitable(PlanModel):
+    """Asked of the service that owns the role, about one person: at the check, at the re-check, and at the write."""
+
+    service: Identifier = Field(description="The service that is asked; on the lookup's queue.")
+    request: Request = Field(
+        description="What it is asked about `successor.id`. 404 and 410 (or no row) mean that there is nobody of that id."
+    )
+    when: Expression = Field(description="True over the answer where this person may take over.")
+    fields: dict[Identifier, Expression] = Field(
+        default={},
+        description="Read from the answer; templates name them as `successor.x` (`name`, `email` for mails).",
+    )
+
+
+class Naming(StrEnum):
+    """May whoever asks for the retirement name the successor?"""
+
+    ALLOWED = "allowed"
+    REQUIRED = "required"
+    REFUSED = "refused"
+
+
+class SuccessorPolicy(PlanModel):
+    """Who takes over: whom the request names, or the first of the candidates who is suitable."""
+
+    named: Naming = Field(
+        default=Naming.ALLOWED,
+        description="May the request name the successor? `required`: nobody else is taken; `refused`: only candidates are.",
+    )
+    candidates: tuple[Candidates, ...] = Field(
+        default=(), description="Whom to ask, in this order: org admins, holders of a role."
+    )
+    suitable: Suitable = Field(description="How the service that owns the role tells whether somebody may take over.")
+    patience: Duration = Field(default=_DAY, description="How long failures are tried again, counted from the first.")
+
+
+class Owner(PlanModel):
+    """How a service tells whose an asset is."""
+
+    request: Request = Field(description="What it is asked about `asset.id`; it may only read.")
+    value: Expression = Field(description="The owner's user id, read from the answer.")
+    absent: tuple[StatusCode, ...] = Field(default=(404, 410), description="Answers that mean that it isn't there.")
+
+
+class Becomes(StrEnum):
+    """What becomes of an asset."""
+
+    MOVED = "moved"
+    ANONYMISED = "anonymised"
+    DELETED = "deleted"
+
+
+class Assets(PlanModel):
+    """What the person owns at a service. The step's request is made for each of them."""
+
+    request: Request = Field(description="What lists them; it may only read.")
+    items: Expression = Field(description="The list in the answer, over all pages.")
+    id: Expression = Field(description="The id of each `item` of the list.")
+    type: Expression | None = Field(default=None, description="What kind of thing an `item` is, for lists and mails.")
+    title: Expression | None = Field(
+        default=None, description="What people call an `item`. It stays in the vault, and in mails to admins."
+    )
+    fields: dict[Identifier, Expression] = Field(
+        default={}, description="More of an `item` that the request needs (a version); templates name it as `asset.x`."
+    )
+    next_page: Expression | None = Field(
+        default=None, description="The address of the next page, of the same origin; empty or null on the last one."
+    )
+    absent: tuple[StatusCode, ...] = Field(default=(), description="Answers that mean that the person owns nothing.")
+    settled_when: Expression | None = Field(
+        default=None, description="True over a listed `item` that nothing is left to do with (its name was replaced)."
+    )
+    owner: Owner | None = Field(
+        default=None,
+        description="Whose an asset is. Asked where a write is refused, as somebody else may have been faster; and before "
+        "each write that doesn't say whose it has to be.",
+    )
+    becomes: Becomes = Field(default=Becomes.MOVED, description="What the request does with an asset.")
+
+
 class CoolOff(PlanModel):
     """The time in which the person may change their mind."""
 
@@ -107,12 +200,41 @@ class CoolOff(PlanModel):
         return self.max if self.max is not None else self.duration
 
 
+class Recipient(PlanModel):
+    """Somebody to whom the person's data was disclosed."""
+
+    address: Template = Field(description="The mail address.")
+    reference: Template = Field(
+        default="{{ user_id }}", description="The id under which they know the person: all that the mail tells of them."
+    )
+
+
 class MailSettings(PlanModel):
     """Who writes to whom."""
 
     sender: str = Field(alias="from", description="Who writes: `name@host`, or `Name <name@host>`.")
     support: str | None = Field(default=None, description="Whom the person may write to.")
-    operators: tuple[str, ...] = Field(default=(), description="Who hears of what is held or ERRORED.")
+    operators: tuple[str, ...] = Field(
+        default=(), description="Who hears of what is held or ERRORED, and of a legal deadline that comes near."
+    )
+    deadline_near: Duration = Field(
+        default=timedelta(days=7),
+        description="How long before the legal deadline operators hear of what isn't finished.",
+    )
+    admins: tuple[Expression, ...] = Field(
+        default=(),
+        description="Who hears what became of the person's assets, and of a retirement that found no successor: addresses, "
+        "or expressions in `{{ }}` over `subject` and `facts` that give one or a list.",
+    )
+    recipients: tuple[Recipient, ...] = Field(
+        default=(),
+        description="To whom the person's data was disclosed: they are told that it was erased (GDPR Art. 19).",
+    )
+    language: str = Field(
+        default="en",
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        description="The language of mails to admins and recipients, a tag like `de`; English where there are none in it.",
+    )
     patience: Duration = Field(default=timedelta(days=3), description="How long a mail is tried.")
 
 
@@ -175,6 +297,8 @@ class StepPhase(StrEnum):
     """The phases that are made of a plan's steps."""
 
     FREEZE = "freeze"
+    #: Right after the point of no return: what the person owned goes to somebody else before anything is erased.
+    TRANSFER = "transfer"
     ERASE = "erase"
     #: Identifiers are blocked or freed, once everything is erased and verified: nobody takes over a half-deleted account.
     RELEASE = "release"
@@ -190,12 +314,21 @@ class Identifiers(StrEnum):
 class Step(PlanModel):
     """One thing to do at one service, or one thing kept there on purpose."""
 
-    phase: StepPhase = Field(description="When: `freeze` before the cool-off, `erase` after it, `release` last of all.")
+    phase: StepPhase = Field(
+        description="When: `freeze` before the cool-off, `transfer` and then `erase` after it, `release` last of all."
+    )
     after: tuple[Identifier, ...] = Field(
         default=(), description="Steps of the same phase that must have succeeded before. All others run in parallel."
     )
     service: Identifier | None = Field(default=None, description="The service that is asked.")
-    request: Request | None = Field(default=None, description="What it is asked to do.")
+    request: Request | None = Field(
+        default=None, description="What it is asked to do; beside `assets`, with each of them."
+    )
+    assets: Assets | None = Field(default=None, description="Transfer steps only: what the person owns there.")
+    successor: Identifier | None = Field(
+        default=None,
+        description="Transfer and erase steps: who takes over, one of `successors`; the request names them as `successor.x`.",
+    )
     absent: tuple[StatusCode, ...] = Field(
         default=(), description="Answers that mean that nothing is there. 410 to a DELETE means it anyway."
     )
@@ -252,6 +385,9 @@ class Plan(PlanModel):
     )
     deadline: LegalDeadline = Field(
         default="gdpr", description="The legal deadline: `gdpr` (a month), `ccpa` (45 days), or a duration."
+    )
+    successors: dict[Identifier, SuccessorPolicy] = Field(
+        default={}, description="Who takes over what the person owned, by names that steps refer to."
     )
     cool_off: CoolOff = Field(default=CoolOff(), description="The time in which the person may change their mind.")
     mail: MailSettings | None = Field(default=None, description="Who writes to whom. Without it nobody is told.")

@@ -13,7 +13,7 @@ from workflows.names import MAIN
 
 #: The shape of a stored document, raised with what the language gains: an older worker then holds a step that it doesn't
 #: understand, instead of doing half of it. Documents of every earlier format are still read.
-FORMAT = 2
+FORMAT = 3
 
 
 class UnknownPlanFormat(Exception):
@@ -63,6 +63,7 @@ def outline_of(plan: Plan, *, digest: str, cool_off: timedelta | None) -> PlanOu
         plan=plan.plan,
         digest=digest,
         freeze=_steps_of(plan, StepPhase.FREEZE),
+        transfer=_steps_of(plan, StepPhase.TRANSFER),
         erase=_steps_of(plan, StepPhase.ERASE),
         release=_steps_of(plan, StepPhase.RELEASE),
         cool_off=duration,
@@ -71,6 +72,9 @@ def outline_of(plan: Plan, *, digest: str, cool_off: timedelta | None) -> PlanOu
         expedite_allowed=plan.cool_off.expedite == "allowed",
         mails=plan.mail is not None,
         operators=plan.mail is not None and bool(plan.mail.operators),
+        admins=plan.mail is not None and bool(plan.mail.admins),
+        recipients=plan.mail is not None and bool(plan.mail.recipients),
+        successors=any(step.successor is not None for step in plan.steps.values()),
         mail_patience=plan.mail.patience if plan.mail is not None else timedelta(0),
         lookup=lane_of(plan, plan.subject.lookup.service),
     )
@@ -95,6 +99,7 @@ def _steps_of(plan: Plan, phase: StepPhase) -> tuple[StepOutline, ...]:
             retained_for=step.retain.duration if step.retain is not None else None,
             ground=step.retain.ground if step.retain is not None else None,
             lane=lane_of(plan, step.service),
+            has_assets=step.assets is not None,
         )
         for id, step in plan.steps.items()
         if step.phase is phase

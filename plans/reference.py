@@ -11,6 +11,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from plans.fields import Identifier
+from plans.reference_ownership import ASSET_RESULTS, OWNERSHIP, OWNERSHIP_EXAMPLE
 from plans.reference_words import (
     ANSWERS,
     ANSWERS_END,
@@ -56,8 +57,12 @@ OBJECTS = (
     Object(heading="### facts", name="Fact", place="facts.*", noun="fact"),
     Object(heading="### eligibility", name="Rule", place="eligibility", noun="rule"),
     Object(heading="### claims", name="Claim", place="claims", noun="claim"),
+    Object(heading="### successors", name="SuccessorPolicy", place="successors.*", noun="policy"),
+    Object(heading="### candidates", name="Candidates", place="successors.*.candidates", noun="candidates"),
+    Object(heading="### suitable", name="Suitable", place="successors.*.suitable", noun="test of the role"),
     Object(heading="### cool_off", name="CoolOff", place="cool_off", noun="cool-off"),
     Object(heading="### mail", name="MailSettings", place="mail", noun="mail settings"),
+    Object(heading="### mail.recipients", name="Recipient", place="mail.recipients", noun="recipient"),
     Object(heading="## Services", name="_Service", place="services.*"),
     Object(heading="### Service of type http", name="HttpService", place="services.*"),
     Object(heading="### Service of type sql", name="SqlService", place="services.*"),
@@ -69,6 +74,8 @@ OBJECTS = (
     Object(heading="### auth: api_key", name="ApiKeyAuth", place="services.*.auth"),
     Object(heading="### auth: oauth2_client_credentials", name="ClientCredentialsAuth", place="services.*.auth"),
     Object(heading="## Steps", name="Step", place="steps.*", noun="step"),
+    Object(heading="### assets", name="Assets", place="steps.*.assets", noun="assets"),
+    Object(heading="### assets.owner", name="Owner", place="steps.*.assets.owner", noun="owner"),
     Object(heading="### probe", name="Probe", place="steps.*.probe", noun="probe"),
     Object(heading="### poll", name="Poll", place="steps.*.poll", noun="poll"),
     Object(heading="### undo", name="Undo", place="steps.*.undo", noun="undo"),
@@ -93,6 +100,7 @@ _NAME = TypeAdapter(Identifier).json_schema()["pattern"]
 _INHERITED = {
     "Lookup": {"patience"},
     "Fact": {"patience"},
+    "SuccessorPolicy": {"patience"},
     "Step": {"patience", "absent", "transient", "permanent"},
 }
 
@@ -106,7 +114,7 @@ def plan_reference() -> str:
     for about in OBJECTS:
         skip = shared if about.name.endswith("Service") and about.name != "_Service" else frozenset()
         parts += _section(about, definitions, skip=skip)
-    parts += [VALUES, _places(), _answers(), _results()]
+    parts += [VALUES, _places(), _answers(), _results(), _ownership()]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -127,7 +135,14 @@ def _contents() -> str:
     return "\n".join(lines + [f"- [{title}](#{_anchor(title)})" for title in _OTHERS])
 
 
-_OTHERS = ("Durations and rates", "Secrets", "Templates", "What an answer means", "How a step ends")
+_OTHERS = (
+    "Durations and rates",
+    "Secrets",
+    "Templates",
+    "What an answer means",
+    "How a step ends",
+    "What the person owned",
+)
 
 
 def _anchor(title: str) -> str:
@@ -284,6 +299,11 @@ def _answers() -> str:
 def _results() -> str:
     rows = [f"| `{result}` | {what} |" for result, what in RESULTS.items()]
     return "\n".join([RESULTS_HEAD, "| result | means |", "|---|---|", *rows])
+
+
+def _ownership() -> str:
+    rows = [f"| `{result}` | {what} |" for result, what in ASSET_RESULTS.items()]
+    return OWNERSHIP.format(example=OWNERSHIP_EXAMPLE, asset_results="\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -70,8 +70,20 @@ arguments: {serials: "{{ saved.lock.serials }}"}
 #: What is said of an object besides its docstring and the table of its keys.
 NOTES = {
     "_Service": "Steps name it by its key. What else it has depends on its type.",
+    "SuccessorPolicy": "Steps name it by its key, as `successor: colleague`. "
+    "Nobody is chosen where the person owns nothing that has to go to somebody. "
+    "[What the person owned](#what-the-person-owned) shows it at work.",
+    "Candidates": "Candidates are asked about in their order, page by page, until one is suitable. "
+    "The person themselves, and whoever is being retired, is passed over.",
+    "Suitable": "Asked about whom the request names, and about candidates. "
+    "What it says after the point of no return stops the retirement as ERRORED, where it is no, before anything is erased.",
+    "Assets": "Taken before anything is frozen, again after the cool-off, and again until nothing is left. "
+    "The step's `request` is made for each asset under an `Idempotency-Key` of its own; "
+    "`save`, `probe` and `poll` have no place beside it.",
+    "Owner": "A 409 or another refusal may mean that somebody else was faster: then this tells whose the asset is by now.",
     "Step": "It has `service` and `request`, or `retain` in their place. "
-    "A freeze step needs `undo` or `no_undo`, an erase step `probe` or `unprobed`.",
+    "A freeze step needs `undo` or `no_undo`, an erase step `probe` or `unprobed`. "
+    "A transfer step has `assets`, or is one request that is done once, as to make the account that assets go to.",
     "HttpRequest": "Each call that isn't a GET carries an `Idempotency-Key`, which is the same for every repeat of it.",
     "SqlRequest": "A repeat does the statements again, so write them so that they don't mind: "
     "DELETE, or UPDATE to a fixed value.",
@@ -84,8 +96,14 @@ NAMES = {
     "user_id": "the id the retirement was started with",
     "tenant": "the tenant it was started with; null without one",
     "retirement_id": "the retirement's own id, which says nothing of the person",
+    "pseudonym": "`deleted-…`: what stands for the person where something of theirs stays; the same in all services",
     "subject": "`subject.x`: what [`fields`](#subjectlookup) of the lookup has read",
     "saved": "`saved.<step>.x`: what `save` of an earlier step has read",
+    "successor": "`successor.id` and `successor.x`: who takes over, and what [`fields`](#suitable) has read of them; "
+    "in a step that names a `successor`. In `suitable` only the id",
+    "asset": "`asset.id`, `asset.type`, `asset.title`, `asset.x`: the one that is asked for, and what [`fields`](#assets) "
+    "has read of it; in a step that has `assets`",
+    "item": "one of the list that has been read",
     "body": "the answer's JSON; `row`, `rows`, `value`, `affected` from a database; what Python code has returned",
     "headers": "the answer's headers, names in lower case (HTTP only)",
     "status": "the answer's status; 200 from a database and from Python code",
@@ -145,7 +163,9 @@ RESULTS = {
     StepResult.ERASED: "the person was there before, and is gone now: both seen by the probe",
     StepResult.ABSENT: "the person was not there, and is not there",
     StepResult.RETAINED: "kept on purpose: `retain` says why and for how long",
-    StepResult.DONE: "a freeze or release step did what it was to do",
+    StepResult.TRANSFERRED: "everything that the person owned there was handed over, or what the step says; "
+    "the inventory lists nothing any more",
+    StepResult.DONE: "a freeze or release step did what it was to do; so did a transfer step without `assets`",
     StepResult.SCRUBBED: "the request was refused for good, and `on_permanent` was done in its place",
     StepResult.UNVERIFIED: "the service said done, and nothing proves it: there is no probe, or it can't tell",
     StepResult.FAILED: "refused for good, out of patience, or the person is still there: the retirement ends ERRORED "
@@ -163,7 +183,8 @@ A short plan, complete:
 ```yaml
 {example}```
 
-[plans/sandbox.yaml](../plans/sandbox.yaml) is a longer one, with comments.
+[plans/sandbox.yaml](../plans/sandbox.yaml) is a longer one, with comments; \
+[plans/sandbox_team.yaml](../plans/sandbox_team.yaml) hands over what people own.
 
 ## While you write
 

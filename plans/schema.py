@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from plans.fields import Duration, Identifier, RateField
-from plans.model import Plan
+from plans.model import MailSettings, Plan
 from workflows.durations import ACCEPTED, format_duration
 
 Schema = dict[str, Any]
@@ -51,6 +51,7 @@ _NOT_A_DURATION = f"Not a duration; write {ACCEPTED}."
 _MESSAGES = {
     TypeAdapter(Identifier).json_schema()["pattern"]: "Not a name; write lower-case letters, digits, - and _, "
     "a letter first, at most 63.",
+    MailSettings.model_json_schema()["properties"]["language"]["pattern"]: "Not a language; write a tag: de, pt-BR.",
     "^/": "Begin with /; the service's base_url comes before it.",
 }
 _SHARED: Mapping[str, Schema] = {
@@ -212,15 +213,23 @@ def _add_rules(definitions: dict[str, Schema]) -> None:
             },
         },
         *({"if": _is("phase", phase), "else": _none_of(*keys)} for phase, keys in _ONLY_IN.items()),
+        {"if": {"properties": {"phase": {"enum": ["transfer", "erase"]}}}, "else": _none_of("successor")},
+        {"if": {"required": ["assets"]}, "then": _none_of(*_NOT_OF_ASSETS)},
     ]
+    definitions["SuccessorPolicy"]["if"] = _is("named", "refused")
+    definitions["SuccessorPolicy"]["then"] = {"required": ["candidates"]}
 
 
 #: Keys that mean nothing in another phase.
 _ONLY_IN = {
     "freeze": ("undo", "no_undo"),
+    "transfer": ("assets",),
     "erase": ("unprobed", "on_permanent"),
     "release": ("identifiers",),
 }
+
+#: Keys that mean nothing where the request is made for each asset.
+_NOT_OF_ASSETS = ("save", "probe", "poll", "absent_unchecked")
 
 
 def _one_of(phase: str, one: str, other: str) -> Schema:

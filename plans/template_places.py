@@ -4,13 +4,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plans.model import Plan, Probe, Step
+from plans.model import Assets, MailSettings, Plan, Probe, Step, SuccessorPolicy
 from plans.requests import KeyPath, Request, texts_in
 
 _IDS = frozenset({"user_id", "tenant", "retirement_id"})
 _ANSWER = frozenset({"body", "headers", "status"})
 _SUBJECT = frozenset({"subject"})
 _SAVED = frozenset({"saved"})
+#: What stands for the person where something of theirs stays; known as soon as a step is done.
+_PSEUDONYM = frozenset({"pseudonym"})
+_SUCCESSOR = frozenset({"successor"})
+_ASSET = frozenset({"asset"})
+#: One of a list that a service gives.
+_ITEM = frozenset({"item"})
+_STEP = _IDS | _PSEUDONYM | _SUBJECT | _SAVED
+#: An inventory is taken before anything is frozen, when no step has saved anything yet.
+_INVENTORY = _IDS | _PSEUDONYM | _SUBJECT
+_CHOICE = _IDS | _SUBJECT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +31,14 @@ class Place:
     is_expression: bool
 
 
-_STEP_TEMPLATE = Place(names=_IDS | _SUBJECT | _SAVED, is_expression=False)
-_STEP_CONDITION = Place(names=_IDS | _SUBJECT | _SAVED, is_expression=True)
-_STEP_ANSWER = Place(names=_IDS | _SUBJECT | _SAVED | _ANSWER, is_expression=True)
+_STEP_TEMPLATE = Place(names=_STEP, is_expression=False)
+_STEP_CONDITION = Place(names=_STEP, is_expression=True)
+_STEP_ANSWER = Place(names=_STEP | _ANSWER, is_expression=True)
 _FACT_ANSWER = Place(names=_IDS | _SUBJECT | _ANSWER, is_expression=True)
+_SUITABLE_ANSWER = Place(names=_CHOICE | _SUCCESSOR | _ANSWER, is_expression=True)
+_LISTED_ANSWER = Place(names=_INVENTORY | _ANSWER, is_expression=True)
+_LISTED_ITEM = Place(names=_INVENTORY | _ITEM, is_expression=True)
+_RECIPIENT = Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=False)
 
 #: Every kind of place by its keys, in reading order; `*` is an id that the plan chooses.
 PLACES: Mapping[str, Place] = {
@@ -40,9 +54,31 @@ PLACES: Mapping[str, Place] = {
     ),
     "claims.key": Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=False),
     "claims.when": Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=True),
+    "successors.*.candidates.request": Place(names=_CHOICE, is_expression=False),
+    "successors.*.candidates.items": _FACT_ANSWER,
+    "successors.*.candidates.id": Place(names=_CHOICE | _ITEM, is_expression=True),
+    "successors.*.candidates.next_page": _FACT_ANSWER,
+    "successors.*.suitable.request": Place(names=_CHOICE | _SUCCESSOR, is_expression=False),
+    "successors.*.suitable.when": _SUITABLE_ANSWER,
+    "successors.*.suitable.fields.*": _SUITABLE_ANSWER,
+    # A plain address is none.
+    "mail.admins": Place(names=frozenset({"user_id", "tenant", "subject", "facts"}), is_expression=True),
+    "mail.recipients.address": _RECIPIENT,
+    "mail.recipients.reference": _RECIPIENT,
     # Sent with the lookup, too, when nothing else is known yet.
     "services.*.headers.*": Place(names=_IDS, is_expression=False),
-    "steps.*.request": _STEP_TEMPLATE,
+    # `asset` where the step has `assets`, `successor` where it names one.
+    "steps.*.request": Place(names=_STEP | _ASSET | _SUCCESSOR, is_expression=False),
+    "steps.*.assets.request": Place(names=_INVENTORY, is_expression=False),
+    "steps.*.assets.items": _LISTED_ANSWER,
+    "steps.*.assets.id": _LISTED_ITEM,
+    "steps.*.assets.type": _LISTED_ITEM,
+    "steps.*.assets.title": _LISTED_ITEM,
+    "steps.*.assets.fields.*": _LISTED_ITEM,
+    "steps.*.assets.next_page": _LISTED_ANSWER,
+    "steps.*.assets.settled_when": _LISTED_ITEM,
+    "steps.*.assets.owner.request": Place(names=_STEP | _ASSET | _SUCCESSOR, is_expression=False),
+    "steps.*.assets.owner.value": Place(names=_STEP | _ASSET | _SUCCESSOR | _ANSWER, is_expression=True),
     "steps.*.save.*": _STEP_ANSWER,
     "steps.*.probe.request": _STEP_TEMPLATE,
     "steps.*.probe.gone_when": _STEP_ANSWER,
@@ -51,7 +87,7 @@ PLACES: Mapping[str, Place] = {
     "steps.*.poll.failed": _STEP_ANSWER,
     "steps.*.undo.request": _STEP_TEMPLATE,
     "steps.*.undo.when": _STEP_CONDITION,
-    "steps.*.on_permanent.request": _STEP_TEMPLATE,
+    "steps.*.on_permanent.request": Place(names=_STEP | _SUCCESSOR, is_expression=False),
     "steps.*.on_permanent.probe.request": _STEP_TEMPLATE,
     "steps.*.on_permanent.probe.gone_when": _STEP_ANSWER,
 }
@@ -106,6 +142,10 @@ def texts_of(plan: Plan) -> Iterator[PlacedText]:
     for index, claim in enumerate(plan.claims):
         yield from _of_data(claim.key, ("claims", index, "key"), "claims.key")
         yield from _of_data(claim.when, ("claims", index, "when"), "claims.when")
+    for id, policy in plan.successors.items():
+        yield from _of_policy(policy, ("successors", id))
+    if plan.mail is not None:
+        yield from _of_mail(plan.mail)
     for id, service in plan.services.items():
         headers = getattr(service, "headers", {})
         yield from _of_data(headers, ("services", id, "headers"), "services.*.headers.*")
@@ -116,6 +156,8 @@ def texts_of(plan: Plan) -> Iterator[PlacedText]:
 def texts_of_step(step: Step, at: KeyPath) -> Iterator[PlacedText]:
     """Those of one step, which stands at `at`."""
     yield from _of_request(step.request, (*at, "request"), "steps.*.request")
+    if step.assets is not None:
+        yield from _of_assets(step.assets, (*at, "assets"))
     yield from _of_data(step.save, (*at, "save"), "steps.*.save.*")
     yield from _of_probe(step.probe, (*at, "probe"), "steps.*.probe")
     if step.poll is not None:
@@ -128,6 +170,42 @@ def texts_of_step(step: Step, at: KeyPath) -> Iterator[PlacedText]:
         path: KeyPath = (*at, "on_permanent")
         yield from _of_request(step.on_permanent.request, (*path, "request"), "steps.*.on_permanent.request")
         yield from _of_probe(step.on_permanent.probe, (*path, "probe"), "steps.*.on_permanent.probe")
+
+
+def _of_policy(policy: SuccessorPolicy, at: KeyPath) -> Iterator[PlacedText]:
+    for index, listed in enumerate(policy.candidates):
+        path: KeyPath = (*at, "candidates", index)
+        yield from _of_request(listed.request, (*path, "request"), "successors.*.candidates.request")
+        for name in ("items", "id", "next_page"):
+            yield from _of_data(getattr(listed, name), (*path, name), f"successors.*.candidates.{name}")
+    path = (*at, "suitable")
+    yield from _of_request(policy.suitable.request, (*path, "request"), "successors.*.suitable.request")
+    yield from _of_data(policy.suitable.when, (*path, "when"), "successors.*.suitable.when")
+    yield from _of_data(policy.suitable.fields, (*path, "fields"), "successors.*.suitable.fields.*")
+
+
+def _of_mail(mail: MailSettings) -> Iterator[PlacedText]:
+    for index, admin in enumerate(mail.admins):
+        if "{{" in admin:
+            yield from _of_data(admin, ("mail", "admins", index), "mail.admins")
+    for index, recipient in enumerate(mail.recipients):
+        for name in ("address", "reference"):
+            yield from _of_data(
+                getattr(recipient, name), ("mail", "recipients", index, name), f"mail.recipients.{name}"
+            )
+
+
+def _of_assets(assets: Assets, at: KeyPath) -> Iterator[PlacedText]:
+    place = "steps.*.assets"
+    yield from _of_request(assets.request, (*at, "request"), f"{place}.request")
+    for name in ("items", "id", "type", "title"):
+        yield from _of_data(getattr(assets, name), (*at, name), f"{place}.{name}")
+    yield from _of_data(assets.fields, (*at, "fields"), f"{place}.fields.*")
+    for name in ("next_page", "settled_when"):
+        yield from _of_data(getattr(assets, name), (*at, name), f"{place}.{name}")
+    if assets.owner is not None:
+        yield from _of_request(assets.owner.request, (*at, "owner", "request"), f"{place}.owner.request")
+        yield from _of_data(assets.owner.value, (*at, "owner", "value"), f"{place}.owner.value")
 
 
 def _of_probe(probe: Probe | None, path: KeyPath, place: str) -> Iterator[PlacedText]:

@@ -45,7 +45,8 @@ def worst_case(plan: Plan, *, cool_off: timedelta) -> WorstCase:
 
     The cool-off runs from the request, so what comes before its end runs within it, as long as that is shorter.
     """
-    ask = max([plan.subject.lookup.patience, *(fact.patience for fact in plan.facts.values())])
+    asked = [fact.patience for fact in plan.facts.values()] + [policy.patience for policy in plan.successors.values()]
+    ask = max([plan.subject.lookup.patience, *asked])
     before = [Leg(name="lookup", duration=ask), *_longest_chain(plan.steps, StepPhase.FREEZE)]
     legs = [Leg(name="cool-off", duration=cool_off)]
     if sum((leg.duration for leg in before), _NONE) > cool_off:
@@ -53,6 +54,7 @@ def worst_case(plan: Plan, *, cool_off: timedelta) -> WorstCase:
     if cool_off > _NONE:
         # Without a cool-off no time has passed, and nobody is asked again.
         legs.append(Leg(name="re-check", duration=ask))
+    legs += _longest_chain(plan.steps, StepPhase.TRANSFER)
     legs += _longest_chain(plan.steps, StepPhase.ERASE)
     probed = [step.patience for step in plan.steps.values() if step.phase is StepPhase.ERASE and step.probe is not None]
     if probed:

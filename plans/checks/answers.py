@@ -6,7 +6,7 @@ from itertools import combinations
 from plans.checks.draft import Draft
 from plans.checks.findings import Check, Finding, error, warning
 from plans.checks.walking import Role, probes_of, requests_of
-from plans.model import Step
+from plans.model import Assets, Owner, Step
 from plans.requests import HttpRequest, KeyPath, Method
 from plans.services import HttpService, NoAuth, PythonService, SqlService
 from plans.yaml_reading import Severity
@@ -33,7 +33,7 @@ def codes(draft: Draft) -> Iterator[Finding]:
     for at, named, lists in _lists_of(draft):
         for name in named:
             for index, code in enumerate(lists[name]):
-                if (wrong := _wrong(name, code)) is not None:
+                if (wrong := _wrong(name, code, is_list=name == "absent" and _is_read(at))) is not None:
                     severity, why = wrong
                     path = (*at, name, index)
                     yield Finding(check=_CHECK_OF[name], path=path, what=f"{code} {why}", severity=severity)
@@ -100,12 +100,14 @@ def unproven(draft: Draft) -> Iterator[Finding]:
         has_credentials = not isinstance(known.auth, NoAuth) or known.headers or request.headers
         if has_credentials or not draft.is_whole("services", service or "") or not set(absent) & set(_NOT_FOUND):
             continue
+        mend = "give the service auth"
+        if (path[0] == "steps" and path[2:3] != ("assets",)) or path == ("subject", "lookup"):
+            mend += ", or say in absent_unchecked why the address is right"
         yield warning(
             Check.UNPROVEN_404,
             path,
             f"believes a 404 of '{service}', which takes no credentials, so that a wrong address can't be told from it, "
-            "and the retirement stops as route_unproven; give the service auth, or say in absent_unchecked "
-            "why the address is right",
+            f"and the retirement stops as route_unproven; {mend}",
         )
 
 
@@ -126,11 +128,27 @@ def _believing(draft: Draft) -> Iterator[tuple[KeyPath, str | None, object, Sequ
     yield ("subject", "lookup"), lookup.service, lookup.request, _NOT_FOUND, lookup.absent_unchecked
     for id, fact in draft.plan.facts.items():
         yield ("facts", id, "absent"), fact.service, fact.request, fact.absent, None
+    for id, policy in draft.plan.successors.items():
+        for index, listed in enumerate(policy.candidates):
+            yield ("successors", id, "candidates", index, "absent"), listed.service, listed.request, listed.absent, None
+        suitable = policy.suitable
+        yield ("successors", id, "suitable"), suitable.service, suitable.request, _NOT_FOUND, None
     for id, step in draft.plan.steps.items():
+        if step.assets is not None:
+            # Of a single asset a 404 is believed until the next inventory.
+            for at, asked in _lists_of_assets(step.assets, ("steps", id, "assets")):
+                yield (*at, "absent"), step.service, asked.request, asked.absent, None
+            continue
         yield ("steps", id), step.service, step.request, step.absent, step.absent_unchecked
         if step.undo is not None and step.undo.absent is not None:
             at = ("steps", id, "undo")
             yield at, step.service, step.undo.request, step.undo.absent, step.absent_unchecked
+
+
+def _lists_of_assets(assets: Assets, at: KeyPath) -> Iterator[tuple[KeyPath, Assets | Owner]]:
+    yield at, assets
+    if assets.owner is not None:
+        yield (*at, "owner"), assets.owner
 
 
 def _lists_of(draft: Draft) -> Iterator[tuple[KeyPath, Sequence[str], dict[str, tuple[int, ...]]]]:
@@ -141,8 +159,14 @@ def _lists_of(draft: Draft) -> Iterator[tuple[KeyPath, Sequence[str], dict[str, 
             yield ("services", id), list(lists), lists
     for id, fact in draft.written.facts.items():
         yield ("facts", id), ["absent"], {"absent": fact.absent}
+    for id, policy in draft.written.successors.items():
+        for index, listed in enumerate(policy.candidates):
+            yield ("successors", id, "candidates", index), ["absent"], {"absent": listed.absent}
     for id, step in draft.written.steps.items():
         at: KeyPath = ("steps", id)
+        if step.assets is not None:
+            for path, asked in _lists_of_assets(step.assets, (*at, "assets")):
+                yield path, ["absent"], {"absent": asked.absent}
         whole = draft.plan.steps[id]
         yield at, _said(step), _of_step(whole)
         if step.undo is not None and step.undo.absent is not None:
@@ -159,12 +183,18 @@ def _of_step(step: Step) -> dict[str, tuple[int, ...]]:
     return {"absent": step.absent, "transient": step.transient, "permanent": step.permanent}
 
 
-def _wrong(name: str, code: int) -> tuple[Severity, str] | None:
-    """Why a code has no place in a list, and how bad that is."""
+def _is_read(at: KeyPath) -> bool:
+    """Is `absent` there about what only reads: a fact, candidates, what the person owns?"""
+    return at[0] in ("facts", "successors") or at[2:3] == ("assets",)
+
+
+def _wrong(name: str, code: int, *, is_list: bool) -> tuple[Severity, str] | None:
+    """Why a code has no place in a list of codes, and how bad that is. `is_list`: it is about a list or value that is read."""
     if 200 <= code < 300:
-        return Severity.ERROR, f"says that it was done, so it can't be {name}; {_INSTEAD[name]}"
+        instead = "leave it out" if is_list else _INSTEAD[name]
+        return Severity.ERROR, f"says that it was done, so it can't be {name}; {instead}"
     if name in ("absent", "gone"):
-        return _not_absence(code)
+        return _not_absence(code, seen="nothing would seem to be there" if is_list else "everybody would count as gone")
     if name == "transient" and code in _CREDENTIALS:
         return Severity.WARNING, (
             "is about our credentials, which no waiting mends; leave it out, and the step is held until they are mended"
@@ -177,11 +207,11 @@ def _wrong(name: str, code: int) -> tuple[Severity, str] | None:
     return None
 
 
-def _not_absence(code: int) -> tuple[Severity, str] | None:
+def _not_absence(code: int, *, seen: str) -> tuple[Severity, str] | None:
     if code in _CREDENTIALS:
-        return Severity.ERROR, "is about our credentials: with a wrong key everybody would count as gone; leave it out"
+        return Severity.ERROR, f"is about our credentials: with a wrong key {seen}; leave it out"
     if code in _TRY_LATER or code >= 500:
-        return Severity.ERROR, "says that it can't be told now, and everybody would count as gone then; leave it out"
+        return Severity.ERROR, f"says that it can't be told now, and {seen} then; leave it out"
     if 300 <= code < 400:
         return Severity.WARNING, "is a redirect, as to a login page, and says nothing of the person; leave it out"
     if code in (400, 405, 422):

@@ -44,6 +44,12 @@ _STAND_INS: Mapping[str, Any] = {
     "key": "${env:UNREADABLE}",
     "url": "body",
     "done": "body",
+    "items": "body",
+    "id": "item",
+    "value": "body",
+    "suitable": {"service": "unreadable", "request": _REQUEST, "when": "body"},
+    "when": "body",
+    "address": "unreadable@unreadable.invalid",
     "ground": "unreadable",
     "for": "1d",
 }

@@ -21,6 +21,8 @@ class Check(StrEnum):
     # What names something else.
     UNKNOWN_SERVICE = "unknown-service"
     UNUSED_SERVICE = "unused-service"
+    UNKNOWN_SUCCESSOR = "unknown-successor"
+    UNUSED_SUCCESSOR = "unused-successor"
     UNFIT_REQUEST = "unfit-request"
     UNKNOWN_STEP = "unknown-step"
     AFTER_PHASE = "after-phase"
@@ -42,6 +44,16 @@ class Check(StrEnum):
     ONLY_READS = "only-reads"
     SAME_REQUEST = "same-request"
     FREEZE_DESTROYS = "freeze-destroys"
+    # What the person owned, and who takes it over.
+    NOBODY_TO_CHOOSE = "nobody-to-choose"
+    ASSETS_ALONE = "assets-alone"
+    SUCCESSOR_UNNAMED = "successor-unnamed"
+    MOVED_WHERETO = "moved-whereto"
+    NEVER_SETTLED = "never-settled"
+    UNCOMPARED = "uncompared"
+    BECOMES = "becomes"
+    SQL_LIMIT = "sql-limit"
+    NAME_TAKEN = "name-taken"
     # Templates and expressions.
     TEMPLATE = "template"
     UNKNOWN_VALUE = "unknown-value"
@@ -86,12 +98,17 @@ class Check(StrEnum):
     # Rules and people.
     FACT_QUEUE = "fact-queue"
     FACT_RATE = "fact-rate"
+    SUCCESSOR_QUEUE = "successor-queue"
+    SUCCESSOR_RATE = "successor-rate"
     UNUSED_FACT = "unused-fact"
     FACT_VALUE = "fact-value"
     CODE_TWICE = "code-twice"
     MAIL_ADDRESS = "mail-address"
     NO_MAIL = "no-mail"
     NO_OPERATORS = "no-operators"
+    NO_ADMINS = "no-admins"
+    IDLE_ADMINS = "idle-admins"
+    DEADLINE_NEAR = "deadline-near"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from plans.checks.draft import Draft
 from plans.checks.findings import Check, Finding, error, warning
 from plans.checks.language import nearest
-from plans.checks.walking import requests_of
+from plans.checks.walking import requests_of, services_of
 from plans.requests import HttpRequest, KeyPath, PythonRequest, Request, SqlRequest
 from plans.step_order import cycles_in
 
@@ -16,18 +16,32 @@ _WRITTEN = {"http": "`method` and `path`", "sql": "`sql`", "python": "`call`"}
 
 def unknown_services(draft: Draft) -> Iterator[Finding]:
     """Services that are named and not there, and services that are there and not named."""
-    plan, known = draft.written, draft.names("services")
-    named: list[tuple[KeyPath, str | None]] = [(("subject", "lookup", "service"), plan.subject.lookup.service)]
-    named += [(("facts", id, "service"), fact.service) for id, fact in plan.facts.items()]
-    named += [(("steps", id, "service"), step.service) for id, step in plan.steps.items()]
+    known, named = draft.names("services"), list(services_of(draft.written))
     for path, service in named:
         if service is not None and service not in known and draft.knows("services"):
             yield error(Check.UNKNOWN_SERVICE, path, unknown("service", service, known))
     # A service whose user couldn't be read may well be used.
-    is_used = all(draft.is_whole(*path) for path, _ in named) and draft.is_whole("facts") and draft.is_whole("steps")
+    users = ("facts", "successors", "steps")
+    is_used = all(draft.is_whole(*path) for path, _ in named) and all(draft.is_whole(each) for each in users)
     for id in known if is_used else ():
         if id not in {service for _, service in named}:
             yield warning(Check.UNUSED_SERVICE, ("services", id), "is used by nothing; remove it, or add its steps")
+
+
+def unknown_successors(draft: Draft) -> Iterator[Finding]:
+    """Policies that are named and not there, and policies that are there and not named."""
+    known = draft.names("successors")
+    named = {id: step.successor for id, step in draft.written.steps.items()}
+    for id, successor in named.items():
+        if successor is not None and successor not in known and draft.knows("successors"):
+            path = ("steps", id, "successor")
+            yield error(Check.UNKNOWN_SUCCESSOR, path, unknown("successor", successor, known))
+    # Whoever is misspelt may well be meant.
+    is_clear = draft.is_whole("steps") and all(each is None or each in known for each in named.values())
+    for id in known if is_clear else ():
+        if id not in named.values():
+            what = "is named by no step, so nobody is ever chosen by it; name it as a step's successor, or remove it"
+            yield warning(Check.UNUSED_SUCCESSOR, ("successors", id), what)
 
 
 def unfit_requests(draft: Draft) -> Iterator[Finding]:

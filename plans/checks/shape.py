@@ -34,6 +34,7 @@ _WORDS: Mapping[str, str] = {
 #: By the pattern that doesn't match.
 _PATTERNS: Mapping[str, str] = {
     "^/": "doesn't begin with /; write the path below the service's base_url",
+    r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$": "isn't a language; write a tag such as de or pt-BR",
     r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$": "isn't a header's name; write letters, digits and -",
 }
 #: By the key, where several shapes are accepted: pydantic tells of each, which is one problem to whoever writes a plan.

@@ -12,6 +12,8 @@ from plans.step_order import before
 #: What is said of a request, and so has no place where nothing is asked.
 _ABOUT_A_REQUEST = (
     "request",
+    "assets",
+    "successor",
     "absent",
     "absent_unchecked",
     "transient",
@@ -28,11 +30,18 @@ _ABOUT_A_REQUEST = (
 )
 #: Fields that belong to one phase, and why.
 _PHASE_OF = {
+    "assets": (StepPhase.TRANSFER, "what the person owns is handed over before anything is erased"),
     "undo": (StepPhase.FREEZE, "after the point of no return nothing can be undone"),
     "no_undo": (StepPhase.FREEZE, "only a freeze is ever taken back"),
     "unprobed": (StepPhase.ERASE, "only erasures have to be proved"),
     "on_permanent": (StepPhase.ERASE, "only an erasure has a last resort"),
     "identifiers": (StepPhase.RELEASE, "names are blocked or freed when everything else is gone"),
+}
+
+#: What a step of these phases does not do, where all it does is to read.
+_ONLY_READING = {
+    StepPhase.TRANSFER: "hands over nothing; see that this is what does",
+    StepPhase.ERASE: "erases nothing; see that this is what erases",
 }
 
 
@@ -122,7 +131,7 @@ def probes(draft: Draft) -> Iterator[Finding]:
                 "an erase step needs a probe, as a service's 200 is no proof; add probe: {request: …}, "
                 "or say in unprobed why nobody can tell",
             )
-        if step.identifiers is not None and step.probe is None:
+        if step.phase is StepPhase.RELEASE and step.identifiers is not None and step.probe is None:
             yield warning(
                 Check.IDENTIFIERS_UNPROBED,
                 (*at, "identifiers"),
@@ -145,11 +154,9 @@ def reads(draft: Draft) -> Iterator[Finding]:
             continue
         if asked.role.reads:
             yield from _changing(asked.request, asked.path)
-        elif asked.role is Role.DEED and asked.step is not None and asked.step.phase is StepPhase.ERASE:
+        elif asked.role is Role.DEED and asked.step is not None and asked.step.phase in _ONLY_READING:
             if asked.request.only_reads and draft.is_whole(*asked.owner, "phase"):
-                yield warning(
-                    Check.ONLY_READS, asked.path, "only reads, so it erases nothing; see that this is what erases"
-                )
+                yield warning(Check.ONLY_READS, asked.path, f"only reads, so it {_ONLY_READING[asked.step.phase]}")
 
 
 def _changing(request: Request, at: KeyPath) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Templates and expressions: that they compile, and that what they name is there."""
+"""Templates and expressions: that they compile, and don't come out the same every time."""
 
 import re
 from collections.abc import Iterator
@@ -9,47 +9,53 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from plans.checks.draft import Draft
 from plans.checks.findings import Check, Finding, error, warning
-from plans.checks.language import nearest
 from plans.secrets import split_references
 from plans.template_names import DottedName, names_of
 from plans.template_places import PlacedText
 
 _JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
-_ANSWER = ("body", "headers", "status")
-#: Why a name has no place where it stands, though it is one of ours.
-_WHY_NOT = {
-    "subject": "the lookup is what finds it",
-    "saved": "what steps save is for steps",
-    "facts": "facts are only for eligibility",
-    "retirement_id": "rules and claims are about the person",
-} | dict.fromkeys(_ANSWER, "it is the service's answer, and there is none here")
-_OURS = ("user_id", "tenant", "retirement_id", "subject", "saved", "facts", *_ANSWER)
+ANSWER = ("body", "headers", "status")
+#: Every name that a template may begin with, in the order in which they are told.
+OURS = (
+    *("user_id", "tenant", "retirement_id", "pseudonym", "subject", "saved", "facts"),
+    *("successor", "asset", "item", *ANSWER),
+)
+_ITEM = ("item",)
 #: What a condition or a value has to name, so that it isn't the same every time.
 _VARIES_BY = {
-    "subject.lookup.fields.*": _OURS,
-    "facts.*.value": _ANSWER,
-    "facts.*.items": _ANSWER,
-    "facts.*.next_page": _ANSWER,
+    "subject.lookup.fields.*": OURS,
+    "facts.*.value": ANSWER,
+    "facts.*.items": ANSWER,
+    "facts.*.next_page": ANSWER,
     "eligibility.refuse_if": ("subject", "facts"),
     "claims.key": ("user_id", "tenant", "subject"),
     "claims.when": ("user_id", "tenant", "subject"),
-    "steps.*.save.*": _OURS,
-    "steps.*.probe.gone_when": _ANSWER,
-    "steps.*.poll.url": _OURS,
-    "steps.*.poll.done": _ANSWER,
-    "steps.*.poll.failed": _ANSWER,
+    "successors.*.candidates.items": ANSWER,
+    "successors.*.candidates.id": _ITEM,
+    "successors.*.candidates.next_page": ANSWER,
+    "successors.*.suitable.when": ANSWER,
+    "successors.*.suitable.fields.*": OURS,
+    "mail.recipients.reference": ("user_id", "subject"),
+    "steps.*.assets.items": ANSWER,
+    "steps.*.assets.id": _ITEM,
+    "steps.*.assets.title": _ITEM,
+    "steps.*.assets.fields.*": _ITEM,
+    "steps.*.assets.next_page": ANSWER,
+    "steps.*.assets.settled_when": _ITEM,
+    "steps.*.assets.owner.value": ANSWER,
+    "steps.*.save.*": OURS,
+    "steps.*.probe.gone_when": ANSWER,
+    "steps.*.poll.url": OURS,
+    "steps.*.poll.done": ANSWER,
+    "steps.*.poll.failed": ANSWER,
     "steps.*.undo.when": ("subject", "saved"),
-    "steps.*.on_permanent.probe.gone_when": _ANSWER,
+    "steps.*.on_permanent.probe.gone_when": ANSWER,
 }
-#: Where the values of a name stand in a plan.
-_HOLDERS: dict[str, tuple[str, ...]] = {
-    "subject": ("subject", "lookup", "fields"),
-    "facts": ("facts",),
-    "saved": ("steps",),
-}
-#: Here a constant is a lie: gone, done or failed whatever the service answers; a page that is always the next one.
-_LIES = ("gone_when", "done", "failed", "next_page", "items", "value")
+#: Here a constant is a lie: gone, done or failed whatever the service answers; a page that is always the next one;
+#: assets that are all the same one, or all settled already; a role that everybody has.
+_LIES = ("gone_when", "done", "failed", "next_page", "items", "value", "id", "settled_when")
+_SUITABLE = "successors.*.suitable.when"
 
 
 def syntax(draft: Draft) -> Iterator[Finding]:
@@ -87,40 +93,20 @@ def constants(draft: Draft) -> Iterator[Finding]:
     for each in draft.texts:
         needed = _VARIES_BY.get(each.place)
         names = {name[0] for name in names_in(each)}
-        # A misspelt name has been told, and one that can't be read names nobody knows what.
-        if needed is None or names & set(needed) or names - set(_OURS) or not is_valid(each):
+        # A misspelt name has been told, as one out of place has; one that can't be read names nobody knows what.
+        if needed is None or names & set(needed) or names - each.allows or not is_valid(each):
             continue
-        if needed is _OURS:
+        if needed is OURS:
             what = "is the same for everybody, as it names nothing; read it from the answer, or leave it out"
-        elif needed is _ANSWER:
+        elif needed is ANSWER:
             what = "is the same whatever is answered; name what decides it (body, headers, status), or leave it out"
+        elif needed is _ITEM:
+            what = "is the same for every item of the list; read it from item"
         else:
             what = f"is the same for everybody; name what decides it ({', '.join(needed)}), or leave it out"
-        tell = error if each.place.rpartition(".")[2] in _LIES else warning
+        is_lie = each.place == _SUITABLE or each.place.rpartition(".")[2] in _LIES
+        tell = error if is_lie else warning
         yield tell(Check.CONSTANT, each.path, what)
-
-
-def unknown_values(draft: Draft) -> Iterator[Finding]:
-    """Values that nothing gives, and such as aren't to be had where they are named."""
-    for each in draft.texts:
-        names = sorted(names_in(each))
-        dashed = {name: id for name in names if (id := _dashed(draft, name)) is not None}
-        # `saved.my-lock` is read as `saved.my` less `lock`: one mistake.
-        subtracted = {part for id in dashed.values() for part in id.split("-")[1:]}
-        for name in names:
-            if name in dashed:
-                what = f"names {name[0]}.{dashed[name]}, whose dash is read as minus; write {name[0]}['{dashed[name]}']"
-                yield error(Check.UNKNOWN_VALUE, each.path, what)
-            elif name[0] not in subtracted and (unknown := _unknown(draft, each, name)) is not None:
-                yield error(Check.UNKNOWN_VALUE, each.path, unknown)
-
-
-def _dashed(draft: Draft, name: DottedName) -> str | None:
-    """The id with a dash that a name is the beginning of."""
-    known = draft.names(*_HOLDERS.get(name[0], ("",))) if len(name) > 1 and name[0] in _HOLDERS else []
-    if len(name) < 2 or name[1] in known:
-        return None
-    return next((id for id in known if id.startswith(f"{name[1]}-")), None)
 
 
 def names_in(placed: PlacedText) -> frozenset[DottedName]:
@@ -131,47 +117,6 @@ def names_in(placed: PlacedText) -> frozenset[DottedName]:
 def is_valid(placed: PlacedText) -> bool:
     """Does it compile? Of one that doesn't, nobody knows what it names."""
     return template_problem(placed.text, is_expression=placed.is_expression) is None
-
-
-def _unknown(draft: Draft, placed: PlacedText, name: DottedName) -> str | None:
-    root, *rest = name
-    if root not in placed.allows:
-        return _out_of_place(draft, placed, name)
-    if not rest or root not in _HOLDERS:
-        return None
-    known = draft.names(*_HOLDERS[root])
-    if rest[0] not in known:
-        return _missing(root, rest[0], known) if draft.knows(*_HOLDERS[root]) else None
-    if root != "saved" or len(rest) < 2 or rest[0] not in draft.written.steps:
-        return None
-    at = ("steps", rest[0], "save")
-    saves = draft.names(*at)
-    return _missing(f"saved.{rest[0]}", rest[1], saves) if rest[1] not in saves and draft.knows(*at) else None
-
-
-def _missing(root: str, name: str, known: list[str]) -> str:
-    close = nearest(name, known)
-    if close is not None:
-        return f"unknown value '{root}.{name}'; did you mean '{root}.{close}'?"
-    holder = {"subject": "subject.lookup.fields", "facts": "facts", "saved": "steps"}.get(root)
-    where = holder or f"steps.{root.removeprefix('saved.')}.save"
-    return f"unknown value '{root}.{name}'; {where} has {', '.join(known) or 'nothing'}: add it there, or name another"
-
-
-def _out_of_place(draft: Draft, placed: PlacedText, name: DottedName) -> str:
-    root = name[0]
-    allowed = ", ".join(name for name in _OURS if name in placed.allows)
-    if root in _WHY_NOT:
-        return f"'{root}' can't be named here: {_WHY_NOT[root]}; what may stand here: {allowed}"
-    if "body" in placed.allows:
-        # A bare word is what people write for a field of the answer.
-        return f"unknown value '{root}'; did you mean 'body.{'.'.join(name)}'? What may stand here: {allowed}"
-    if "subject" in placed.allows and root in draft.names("subject", "lookup", "fields"):
-        return f"unknown value '{root}'; did you mean 'subject.{root}'?"
-    close = nearest(root, sorted(placed.allows))
-    if close is not None:
-        return f"unknown value '{root}'; did you mean '{close}'?"
-    return f"unknown value '{root}'; what may stand here: {allowed}"
 
 
 class _OtherFile(Exception):

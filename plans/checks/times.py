@@ -123,6 +123,20 @@ def deadlines(draft: Draft) -> Iterator[Finding]:
         )
 
 
+def nearness(draft: Draft) -> Iterator[Finding]:
+    """Alarms about a deadline that would come with every request."""
+    mail, due = draft.written.mail, shortest_deadline(draft.written.deadline)
+    if mail is None or "deadline_near" not in mail.model_fields_set or not draft.is_whole("deadline"):
+        return
+    if mail.deadline_near >= due > _NONE:
+        yield warning(
+            Check.DEADLINE_NEAR,
+            ("mail", "deadline_near"),
+            f"is as long as the legal deadline ({format_duration(due)}) or longer, so operators would hear of every "
+            "retirement as soon as it begins; shorten it",
+        )
+
+
 def _times_of(plan: Plan) -> Iterator[tuple[KeyPath, timedelta, bool]]:
     """Each time, where it stands, and whether it may be none at all."""
     if isinstance(plan.deadline, timedelta):
@@ -133,8 +147,11 @@ def _times_of(plan: Plan) -> Iterator[tuple[KeyPath, timedelta, bool]]:
     yield ("subject", "lookup", "patience"), plan.subject.lookup.patience, False
     if plan.mail is not None:
         yield ("mail", "patience"), plan.mail.patience, False
+        yield ("mail", "deadline_near"), plan.mail.deadline_near, True
     for id, fact in plan.facts.items():
         yield ("facts", id, "patience"), fact.patience, False
+    for id, policy in plan.successors.items():
+        yield ("successors", id, "patience"), policy.patience, False
     for id, service in plan.services.items():
         if service.patience is not None:
             yield ("services", id, "patience"), service.patience, False

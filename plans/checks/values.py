@@ -10,9 +10,16 @@ from plans.requests import HttpRequest, KeyPath, Method
 from plans.step_order import before
 from plans.template_places import PlacedText
 
-_ORDER = (StepPhase.FREEZE, StepPhase.ERASE, StepPhase.RELEASE)
+_ORDER = (StepPhase.FREEZE, StepPhase.TRANSFER, StepPhase.ERASE, StepPhase.RELEASE)
 #: Where a step may name what it has saved itself: these come after its request.
 _AFTER_THE_REQUEST = ("probe", "undo", "on_permanent")
+#: What becomes of a retirement whose lookup knew nobody, where one of these names the person's values.
+_FAILING = {
+    "steps": "this step would then fail for good",
+    "successors": "nobody could then be chosen, and the retirement would stop",
+    "admins": "nobody could then tell whom to write to, and the retirement would stop",
+    "recipients": "that mail could then not be written",
+}
 
 
 def saved(draft: Draft) -> Iterator[Finding]:
@@ -57,13 +64,14 @@ def subject_perhaps(draft: Draft) -> Iterator[Finding]:
     told: set[KeyPath] = set()
     for placed in draft.texts:
         at = placed.path[:2]
-        if placed.path[0] == "steps" and at not in told and any(name[0] == "subject" for name in names_in(placed)):
+        failing = _FAILING.get(str(placed.path[1] if placed.path[0] == "mail" else placed.path[0]))
+        if failing is not None and at not in told and any(name[0] == "subject" for name in names_in(placed)):
             told.add(at)
             yield warning(
                 Check.SUBJECT_PERHAPS,
                 placed.path,
                 "names subject, which is empty where the lookup doesn't know the person (subject.absent: proceed): "
-                "this step would then fail for good; name user_id, or refuse whoever isn't known",
+                f"{failing}; name user_id, or refuse whoever isn't known",
             )
 
 

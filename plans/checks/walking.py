@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from plans.model import Plan, Probe, Step
+from plans.model import Plan, Probe, Step, SuccessorPolicy
 from plans.requests import KeyPath, Request
 
 
@@ -13,6 +13,12 @@ class Role(Enum):
 
     LOOKUP = auto()
     FACT = auto()
+    #: Whom to ask, and whether one of them may take over.
+    CANDIDATES = auto()
+    SUITABLE = auto()
+    #: What the person owns, and whose one of it is.
+    ASSETS = auto()
+    OWNER = auto()
     #: What a step does.
     DEED = auto()
     PROBE = auto()
@@ -22,7 +28,7 @@ class Role(Enum):
     @property
     def reads(self) -> bool:
         """May it only read?"""
-        return self in (Role.LOOKUP, Role.FACT, Role.PROBE)
+        return self not in (Role.DEED, Role.UNDO, Role.LAST_RESORT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class Asked:
 
     @property
     def owner(self) -> KeyPath:
-        """Where the lookup, fact or step stands that it belongs to."""
+        """Where the lookup, fact, policy or step stands that it belongs to."""
         return self.path[:2]
 
 
@@ -47,6 +53,8 @@ def requests_of(plan: Plan) -> Iterator[Asked]:
     yield Asked(role=Role.LOOKUP, path=("subject", "lookup", "request"), service=lookup.service, request=lookup.request)
     for id, fact in plan.facts.items():
         yield Asked(role=Role.FACT, path=("facts", id, "request"), service=fact.service, request=fact.request)
+    for id, policy in plan.successors.items():
+        yield from _of_policy(policy, ("successors", id))
     for id, step in plan.steps.items():
         for role, place, request in _of_step(step):
             yield Asked(role=role, path=("steps", id, *place), service=step.service, request=request, step=step)
@@ -60,9 +68,46 @@ def probes_of(step: Step, at: KeyPath) -> Iterator[tuple[KeyPath, Probe]]:
         yield (*at, "on_permanent", "probe"), step.on_permanent.probe
 
 
+def services_of(plan: Plan) -> Iterator[tuple[KeyPath, str | None]]:
+    """Every service that is named, with the place where it is."""
+    yield ("subject", "lookup", "service"), plan.subject.lookup.service
+    yield from ((("facts", id, "service"), fact.service) for id, fact in plan.facts.items())
+    for id, policy in plan.successors.items():
+        yield from _services_of_policy(policy, ("successors", id))
+    yield from ((("steps", id, "service"), step.service) for id, step in plan.steps.items())
+
+
+def asked_with_lookup(plan: Plan) -> Iterator[tuple[KeyPath, str, str]]:
+    """What is asked along with the lookup, as workers there can: where its service is named, which one, and what it is."""
+    for id, fact in plan.facts.items():
+        yield ("facts", id, "service"), fact.service, "facts"
+    for id, policy in plan.successors.items():
+        for path, service in _services_of_policy(policy, ("successors", id)):
+            yield path, service, "successors"
+
+
+def _services_of_policy(policy: SuccessorPolicy, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    for index, listed in enumerate(policy.candidates):
+        yield (*at, "candidates", index, "service"), listed.service
+    yield (*at, "suitable", "service"), policy.suitable.service
+
+
+def _of_policy(policy: SuccessorPolicy, at: KeyPath) -> Iterator[Asked]:
+    for index, listed in enumerate(policy.candidates):
+        path: KeyPath = (*at, "candidates", index, "request")
+        yield Asked(role=Role.CANDIDATES, path=path, service=listed.service, request=listed.request)
+    suitable = policy.suitable
+    path = (*at, "suitable", "request")
+    yield Asked(role=Role.SUITABLE, path=path, service=suitable.service, request=suitable.request)
+
+
 def _of_step(step: Step) -> Iterator[tuple[Role, KeyPath, Request]]:
     if step.request is not None:
         yield Role.DEED, ("request",), step.request
+    if step.assets is not None:
+        yield Role.ASSETS, ("assets", "request"), step.assets.request
+        if step.assets.owner is not None:
+            yield Role.OWNER, ("assets", "owner", "request"), step.assets.owner.request
     for place, probe in probes_of(step, ()):
         yield Role.PROBE, (*place, "request"), probe.request
     if step.undo is not None:

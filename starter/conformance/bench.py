@@ -16,6 +16,7 @@ from activities.actions.answers import (
     Working,
     meaning_of,
 )
+from activities.opening import pseudonym_of
 from activities.probing import Gone, Seen, StillThere, ask
 from activities.rendering import RenderingError, evaluate, holds
 from ledger.cases import new_retirement_id
@@ -102,13 +103,16 @@ class Bench:
             "user_id": person.user_id,
             "tenant": self.tenant,
             "retirement_id": person.retirement_id,
+            "pseudonym": pseudonym_of(person.retirement_id),
             "saved": {self.target.step_id: person.saved},
         }
         return known if person.subject is None else {**known, "subject": person.subject}
 
     def nobody(self) -> dict[str, Any]:
         """About somebody who doesn't exist."""
-        return {**stranger_of(self.context(self.main)), "retirement_id": new_retirement_id(), "saved": {}}
+        id = new_retirement_id()
+        about = {"retirement_id": id, "pseudonym": pseudonym_of(id), "saved": {}}
+        return {**stranger_of(self.context(self.main)), **about}
 
     # Asking.
 

@@ -89,7 +89,7 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
     """A step of a plan.
 
     Raises:
-        BadTarget: there is no such step, or it asks nothing.
+        BadTarget: there is no such step, it asks nothing, or what it does can't be seen with test users alone.
     """
     step = plan.steps.get(step_id)
     if step is None:
@@ -97,6 +97,12 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
         raise BadTarget(f"the plan has no step of this name; those that ask something: {asking}.")
     if step.request is None or step.service is None:
         raise BadTarget(f"the step {step_id} keeps its data (retain), so there is nothing to check.")
+    if step.phase is StepPhase.TRANSFER or step.successor is not None:
+        raise BadTarget(
+            f"the step {step_id} hands something over, and checks with test users don't see what becomes of it. "
+            "`retire plan try FILE --user ID` asks for the list and for who would take over; then retire a test user "
+            "who owns something by `retire start ID --cool-off 0s --wait`, and look at whose it is."
+        )
     resort = step.on_permanent
     asked = [step.request, *([resort.request] if resort is not None else [])]
     asked += [resort.probe.request] if resort is not None and resort.probe is not None else []

@@ -6,6 +6,7 @@ Secrets are references here, as the plan writes them; nothing is resolved, and n
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from starter.picture.ownership import assets_of, owning_steps, policies_of
 from starter.picture.values import receiver_of, what_is_kept, what_is_sent
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def _mail(plan: "Plan") -> dict[str, Any] | None:
         "from": plan.mail.sender,
         "support": plan.mail.support,
         "operators": list(plan.mail.operators),
+        "deadline_near": plan.mail.deadline_near if plan.mail.operators else None,
+        "admins": list(plan.mail.admins),
+        "recipients": [{"address": each.address, "reference": each.reference} for each in plan.mail.recipients],
+        "language": plan.mail.language if plan.mail.admins or plan.mail.recipients else None,
         "patience": plan.mail.patience,
     }
 
@@ -90,14 +95,24 @@ def _phases(plan: "Plan") -> Iterator[dict[str, Any]]:
         "facts": [_fact(id, fact) for id, fact in plan.facts.items()],
         "rules": [{"code": rule.code, "refuse_if": rule.refuse_if} for rule in plan.eligibility],
         "probes": [id for id, step in plan.steps.items() if _is_probed_at_the_check(step)],
+        "assets": owning_steps(plan),
+        "successors": policies_of(plan),
     }
     yield {"phase": "freeze", "steps": _steps(plan, "freeze")}
     yield {"phase": "cool_off", "duration": plan.cool_off.duration, "reminders": list(plan.cool_off.reminders)}
-    yield {"phase": "recheck", "lookup": lookup.request.title, "facts": fact_names, "rules": codes}
+    yield {
+        "phase": "recheck",
+        "lookup": lookup.request.title,
+        "facts": fact_names,
+        "rules": codes,
+        "assets": owning_steps(plan),
+        "successors": list(plan.successors),
+    }
     yield {
         "phase": "point_of_no_return",
         "claims": [{"key": claim.key, "when": claim.when} for claim in plan.claims],
     }
+    yield {"phase": "transfer", "steps": _steps(plan, "transfer")}
     yield {"phase": "erase", "steps": _steps(plan, "erase")}
     yield {
         "phase": "verify",
@@ -111,8 +126,15 @@ def _mails(plan: "Plan") -> list[str]:
     """The mails of a retirement that nothing disturbs."""
     if plan.mail is None:
         return []
-    is_waited = bool(plan.cool_off.duration)
-    return [*(["received"] if is_waited else []), *(["reminder"] if plan.cool_off.reminders else []), "complete"]
+    hands_over = any(step.phase == "transfer" for step in plan.steps.values())
+    wanted = {
+        "received": bool(plan.cool_off.duration),
+        "reminder": bool(plan.cool_off.reminders),
+        "complete": True,
+        "handover": hands_over and bool(plan.mail.admins),
+        "disclosed": bool(plan.mail.recipients),
+    }
+    return [mail for mail, is_wanted in wanted.items() if is_wanted]
 
 
 def _is_probed_at_the_check(step: "Step") -> bool:
@@ -149,6 +171,8 @@ def _step(id: str, step: "Step") -> dict[str, Any]:
         "step": id,
         "after": list(step.after),
         "service": step.service,
+        "successor": step.successor,
+        "assets": assets_of(step.assets) if step.assets else None,
         "request": step.request.title if step.request else None,
         "probe": _probe(step.probe),
         "unprobed": step.unprobed,
@@ -217,11 +241,19 @@ def requests_of(plan: "Plan") -> "Iterator[tuple[str, str, str, Request]]":
     yield "lookup", "look up", lookup.service, lookup.request
     for id, fact in plan.facts.items():
         yield id, "fact", fact.service, fact.request
-    for phase in ("freeze", "erase", "release"):
+    for id, policy in plan.successors.items():
+        for listed in policy.candidates:
+            yield id, "candidates", listed.service, listed.request
+        yield id, "suitable", policy.suitable.service, policy.suitable.request
+    for phase in ("freeze", "transfer", "erase", "release"):
         for id, step in plan.steps.items():
             if step.phase != phase or step.service is None or step.request is None:
                 continue
+            if step.assets is not None:
+                yield id, "owned", step.service, step.assets.request
             yield id, "do", step.service, step.request
+            if step.assets is not None and step.assets.owner is not None:
+                yield id, "owner", step.service, step.assets.owner.request
             if step.probe is not None:
                 yield id, "probe", step.service, step.probe.request
             if step.undo is not None:

@@ -65,11 +65,16 @@ def _said_of(phase: Mapping[str, Any]) -> list[str]:
             asked = [f"look up: {phase['lookup']['service']}"]
             facts = [fact["fact"] for fact in phase["facts"]]
             codes = [rule["code"] for rule in phase["rules"]]
-            return [*asked, *_listed("facts", facts), *_listed("rules", codes), *_listed("probes", phase["probes"])]
+            policies = [policy["successor"] for policy in phase["successors"]]
+            said = {"facts": facts, "rules": codes, "probes": phase["probes"]}
+            said |= {"owned": phase["assets"], "successors": policies}
+            return [*asked, *(line for word, values in said.items() for line in _listed(word, values))]
         case "cool_off":
             return [show(phase["duration"]), *_listed("reminders", phase["reminders"])]
         case "recheck":
-            return [*_listed("facts", phase["facts"]), *_listed("rules", phase["rules"])]
+            said = {"facts": phase["facts"], "rules": phase["rules"]}
+            said |= {"owned": phase["assets"], "successors": phase["successors"]}
+            return [line for word, values in said.items() for line in _listed(word, values)]
         case "point_of_no_return":
             return _listed("claims", [claim["key"] for claim in phase["claims"]])
         case "verify":
@@ -86,7 +91,10 @@ def _said_of_step(step: Mapping[str, Any]) -> list[str]:
     name = f"{step['step']} at {step['service']}" if step["service"] else step["step"]
     if step["retain"]:
         return [name, f"keeps for {show(step['retain']['for'])}: {step['retain']['ground']}"]
-    return [name, step["request"]]
+    to = f"to {step['successor']}" if step["successor"] else ""
+    if step["assets"]:
+        return [name, f"each asset: {step['assets']['becomes']} {to}", step["request"]]
+    return [name, step["request"], *([to] if to else [])]
 
 
 def _label(*texts: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from starter.output import show
 from starter.picture.layout import Line, Pair, laid_out
+from starter.picture.ownership_text import assets_pairs, policy_pairs
 from starter.picture.rails import rows_of
 
 #: What the phases are, in words. Each begins a part of the page.
@@ -14,6 +15,7 @@ _PHASES = {
     "cool_off": "the person may change their mind",
     "recheck": "time has passed: is it still so? Skipped where there was no cool-off.",
     "point_of_no_return": "a rescind wins before it, and is refused after it",
+    "transfer": "what they owned is handed over, before anything is erased",
     "erase": "in parallel, but for what waits",
     "verify": "every probe is asked once more",
     "release": "identifiers are blocked or freed, once all is erased and verified",
@@ -52,9 +54,15 @@ def _head(facts: Mapping[str, Any]) -> Iterator[Pair]:
         return
     yield Pair(
         key="mail",
-        value=f"from {show(mail['from'])}; support {show(mail['support'])}; operators {show(mail['operators'])}; "
-        f"tried for {show(mail['patience'])}",
+        value=f"from {show(mail['from'])}; support {show(mail['support'])}; operators {show(mail['operators'])}"
+        + (f", also {show(mail['deadline_near'])} before the deadline" if mail["deadline_near"] else "")
+        + f"; tried for {show(mail['patience'])}",
     )
+    if mail["language"]:
+        told = [f"{each['address']} as {each['reference']}" for each in mail["recipients"]]
+        others = {"admins": mail["admins"], "recipients": told}
+        named = [f"{who} {show(addresses)}" for who, addresses in others.items() if addresses]
+        yield Pair(key="", value="; ".join([*named, f"to them in {mail['language']}"]))
 
 
 def _cool_off(cool_off: Mapping[str, Any]) -> str:
@@ -70,6 +78,8 @@ def _phase(phase: Mapping[str, Any], width: int) -> list[Line]:
     if name == "point_of_no_return":
         title = f"━━━ {title} ━━━"
     lines = _title(title, more=_PHASES[name], stress=stress)
+    if name == "transfer" and not phase["steps"]:
+        return []
     if "steps" in phase:
         return [*lines, *(_steps(phase["steps"], width) or [Line(text="  no steps")])]
     return [*lines, *laid_out(_PAIRS_OF[name](phase), indent="  ", width=width)]
@@ -92,6 +102,10 @@ def _check(phase: Mapping[str, Any]) -> Iterator[Pair]:
     for rule in phase["rules"]:
         yield Pair(key=f"rule {rule['code']}", value=f"refuses where {rule['refuse_if']}")
     yield Pair(key="probes", value=_each(phase["probes"], "are they there? Asked once for {}", "none"))
+    if phase["assets"]:
+        yield Pair(key="owned", value=f"what is theirs? Listed for {show(phase['assets'])}")
+    for policy in phase["successors"]:
+        yield from policy_pairs(policy)
 
 
 def _wait(phase: Mapping[str, Any]) -> Iterator[Pair]:
@@ -105,6 +119,10 @@ def _recheck(phase: Mapping[str, Any]) -> Iterator[Pair]:
         yield Pair(key="facts", value=f"again: {show(phase['facts'])}")
     if phase["rules"]:
         yield Pair(key="rules", value=f"again: {show(phase['rules'])}")
+    if phase["assets"]:
+        yield Pair(key="owned", value=f"again: {show(phase['assets'])}")
+    if phase["successors"]:
+        yield Pair(key="successors", value=f"again: {show(phase['successors'])}")
 
 
 def _point(phase: Mapping[str, Any]) -> Iterator[Pair]:
@@ -156,7 +174,12 @@ def _step(step: Mapping[str, Any]) -> Iterator[Pair]:
     if step["retain"] is not None:
         yield Pair(key="retain", value=f"{step['retain']['ground']}; for {show(step['retain']['for'])}")
         return
-    yield Pair(key="request", value=step["request"])
+    if step["assets"]:
+        yield from assets_pairs(step["assets"])
+    each = f", for each: {step['assets']['becomes']}" if step["assets"] else ""
+    yield Pair(key="request", value=f"{step['request']}{each}")
+    if step["successor"]:
+        yield Pair(key="successor", value=step["successor"])
     yield from _probe(step["probe"], "probe")
     if step["unprobed"]:
         yield Pair(key="unprobed", value=f"{step['unprobed']}; ends as unverified")

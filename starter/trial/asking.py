@@ -7,6 +7,7 @@ from typing import Any
 from activities.actions.action import Call
 from activities.actions.answers import ROUTE_UNKNOWN, Answer, NoAnswer
 from activities.actions.wire import BadAddress
+from activities.opening import pseudonym_of
 from activities.rendering import RenderingError
 from plans.model import Plan
 from plans.requests import HttpRequest, Request
@@ -48,13 +49,34 @@ class Trying:
     not_ready: frozenset[str]
     #: Called with a few words before each request.
     on_asking: Callable[[str], None] = lambda _: None
+    #: The user id of whoever is named as successor, as a start may name somebody.
+    named: str | None = field(default=None, repr=False)
     subject: dict[str, Any] | None = field(default=None, repr=False)
+    #: One asset of each step that has some, and who would take over by each policy.
+    assets: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    #: How many assets are left to hand over, by step, as far as that could be told.
+    owned: dict[str, int] = field(default_factory=dict)
+    successors: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def context(self) -> dict[str, Any]:
         """What templates may name by now."""
-        known = {"user_id": self.user_id, "tenant": self.tenant, "retirement_id": TRIAL_ID}
+        known = {
+            "user_id": self.user_id,
+            "tenant": self.tenant,
+            "retirement_id": TRIAL_ID,
+            "pseudonym": pseudonym_of(TRIAL_ID),
+        }
         return known if self.subject is None else {**known, "subject": self.subject}
+
+    def context_of(self, step_id: str) -> dict[str, Any]:
+        """The same with what this step's own requests may name besides, as far as it is known."""
+        step, more = self.plan.steps[step_id], {}
+        if step_id in self.assets:
+            more["asset"] = self.assets[step_id]
+        if step.successor in self.successors:
+            more["successor"] = self.successors[step.successor]
+        return {**self.context, **more}
 
     def call(self, service_id: str, request: Request, context: Mapping[str, Any] | None = None) -> Call:
         """A call to a service of the plan."""
@@ -71,12 +93,17 @@ class Trying:
         await self.action.call(call)
         return self.action.made[-1]
 
-    def begun(self, *, part: str, service_id: str, request: Request) -> tuple[Question, Call | None]:
-        """A question as far as it can be told before it is asked; no call where it can't be made."""
+    def begun(
+        self, *, part: str, service_id: str, request: Request, more: Mapping[str, Any] | None = None
+    ) -> tuple[Question, Call | None]:
+        """A question as far as it can be told before it is asked; no call where it can't be made.
+
+        `more` is what its templates may name besides.
+        """
         question = Question(part=part, service=service_id, asks=request.title)
         if service_id in self.not_ready:
             return replace(question, meaning="can't be asked", remarks=(_NOT_READY,)), None
-        call = self.call(service_id, request)
+        call = self.call(service_id, request, {**self.context, **(more or {})})
         told, remarks = self.made(call, part=f"{part}.request")
         if remarks:
             return replace(question, meaning="can't be asked", remarks=remarks), None

@@ -112,6 +112,12 @@ class Findings:
     lookup: Question | None = None
     facts: list[Question] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
+    #: What the person owns, who could take over, and who would.
+    assets: list[Question] = field(default_factory=list)
+    successors: list[Question] = field(default_factory=list)
+    successions: list[Ruling] = field(default_factory=list)
+    #: Whom mails to others would go to.
+    mails: list[Ruling] = field(default_factory=list)
     probes: list[Question] = field(default_factory=list)
     not_asked: list[NotAsked] = field(default_factory=list)
     #: Requests that were sent, counter-checks included.
@@ -122,6 +128,7 @@ class Findings:
         """All remarks."""
         lookup = [self.lookup] if self.lookup is not None else []
         parts: list[Place | Question | Ruling | NotAsked] = [*self.places, *lookup, *self.facts, *self.rulings]
+        parts += [*self.assets, *self.successors, *self.successions, *self.mails]
         return [remark for part in [*parts, *self.probes, *self.not_asked] for remark in part.remarks]
 
     def count(self, level: Level) -> int:

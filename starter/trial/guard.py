@@ -17,7 +17,7 @@ class WouldChange(Exception):
 class OnlyReads(Exchanges):
     """Lets through what changes nothing by its form and, with `ask_post`, what the plan declares to be a read.
 
-    A declared read (lookup, fact, probe) that equals a request which changes something is never let through.
+    A declared read (lookup, fact, probe, list of assets …) that equals a request which changes something is never let through.
     """
 
     def __init__(self, action: Action, *, plan: Plan, ask_post: bool) -> None:
@@ -70,7 +70,18 @@ def declared_reads(plan: Plan) -> list[Request]:
         if probe is not None
     ]
     facts = [fact.request for fact in plan.facts.values()]
-    return [plan.subject.lookup.request, *facts, *(probe.request for probe in probes)]
+    return [plan.subject.lookup.request, *facts, *_reads_of_ownership(plan), *(probe.request for probe in probes)]
+
+
+def _reads_of_ownership(plan: Plan) -> list[Request]:
+    policies = plan.successors.values()
+    assets = [step.assets for step in plan.steps.values() if step.assets is not None]
+    return [
+        *(listed.request for policy in policies for listed in policy.candidates),
+        *(policy.suitable.request for policy in policies),
+        *(each.request for each in assets),
+        *(each.owner.request for each in assets if each.owner is not None),
+    ]
 
 
 def changing_requests(plan: Plan) -> list[tuple[str, str, Request]]:

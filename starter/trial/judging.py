@@ -1,10 +1,8 @@
 """Trying facts, rules and claims: what they find out, and whom they would refuse."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from activities.actions.answers import Answer
 from activities.eligibility import RuleBroken, claimed, refusals
 from activities.facts import Unknown, find_out
 from activities.rendering import RenderingError, evaluate
@@ -13,34 +11,8 @@ from plans.template_names import names_of
 from starter.trial.asking import Trying
 from starter.trial.doubts import slowness
 from starter.trial.findings import Question, Reading, Remark, Ruling, problem, warning
-from starter.trial.reading import kind_of, read
-
-#: How services call the next page in a body.
-_NEXT_KEYS = (
-    "next",
-    "next_page",
-    "nextPage",
-    "next_url",
-    "nextLink",
-    "next_cursor",
-    "nextPageToken",
-    "@odata.nextLink",
-)
-#: What can be wrong with a fact besides its answer.
-_FACT_CODES = {
-    "items_no_list": ("`items` is no list in this answer.", "Name the list: `body.items`, or `body` where it is one."),
-    "next_page_foreign": (
-        "`next_page` names a place that isn't the service's own, or no address at all.",
-        "It is never followed, as our credentials would go with it. Let it name an address of the same origin.",
-    ),
-    "pages_in_a_circle": ("`next_page` leads back to a page that was read.", "See that the last page names none."),
-    "too_many_items": ("There are more pages than anybody needs.", "Let the request ask for less."),
-    "route_unproven": (
-        "Not found can't be told from a wrong path here.",
-        "Check base_url and path; for `absent`, a service must be seen to tell them apart.",
-    ),
-    "route_check_failed": ("Whether the path exists could not be asked.", "Try it again."),
-}
+from starter.trial.lists import unread_page, why_unreadable
+from starter.trial.reading import kind_of
 
 
 async def ask_fact(trying: Trying, id: str, fact: Fact) -> tuple[Question, Any, bool]:
@@ -55,48 +27,22 @@ async def ask_fact(trying: Trying, id: str, fact: Fact) -> tuple[Question, Any, 
     latest = exchanges[-1]
     question = replace(question, answer=latest.said, took=latest.took)
     if isinstance(found, Unknown):
-        remark = (
-            _told(id, fact, answer=latest.answer, code=found.trouble.code) if _is_ours(found, latest.answer) else None
-        )
+        remark = _of_our_making(id, fact, answer=latest.answer, code=found.trouble.code)
         remark = remark or await trying.what_is_wrong(latest, service_id=fact.service)
         return replace(question, meaning="not known", remarks=(remark,)), None, False
     pages = "" if found.pages == 1 else f", over {found.pages} pages"
     value = repr(found.value) if trying.show_values else None
     reads = (Reading(name=id, kind=f"{kind_of(found.value)}{pages}", value=value),)
-    more = _more(id, fact, latest.answer)
+    more = unread_page(f"facts.{id}", latest.answer) if fact.next_page is None else ()
     slow = slowness(max(each.took for each in exchanges), service=call.service, service_id=fact.service)
     return replace(question, meaning="known", reads=reads, remarks=(*more, *slow)), found.value, True
 
 
-def _more(id: str, fact: Fact, answer: object) -> tuple[Remark, ...]:
-    """A remark where the answer names a next page, and the plan reads only the first."""
-    if fact.next_page is not None or not isinstance(answer, Answer):
-        return ()
-    body = answer.body if isinstance(answer.body, Mapping) else {}
-    key = next((key for key in _NEXT_KEYS if body.get(key)), None)
-    if key is None and 'rel="next"' not in answer.headers.get("link", ""):
-        return ()
-    where = f"`{key}`" if key is not None else "a Link header"
-    mend = f"Rules would count one page only: add facts.{id}.next_page, which reads the next page's address."
-    return (warning("more_pages", f"facts.{id}: the answer names a next page ({where}), which isn't read.", mend=mend),)
-
-
-def _is_ours(found: Unknown, answer: object) -> bool:
-    """Is it what the plan makes of the answer that is wrong, and not the answer itself?"""
-    usable = isinstance(answer, Answer) and 200 <= answer.status < 300
-    return usable or found.trouble.code in _FACT_CODES
-
-
-def _told(id: str, fact: Fact, *, answer: object, code: str) -> Remark | None:
-    if code in _FACT_CODES:
-        what, mend = _FACT_CODES[code]
-        return problem(code, f"facts.{id}: {what}", mend=mend)
-    assert isinstance(answer, Answer)
+def _of_our_making(id: str, fact: Fact, *, answer: object, code: str) -> Remark | None:
     expressions = {"value": fact.value} if fact.items is None else {"items": fact.items}
     if fact.next_page is not None:
         expressions["next_page"] = fact.next_page
-    remarks = read(expressions, answer=answer, context={}, place=f"facts.{id}", show_values=False).remarks
-    return remarks[0] if remarks else None
+    return why_unreadable(f"facts.{id}", expressions, answer=answer, code=code)
 
 
 def judge(trying: Trying, facts: dict[str, Any]) -> list[Ruling]:

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,15 +31,45 @@ def read(
     expressions: Mapping[str, str], *, answer: Answer, context: Mapping[str, Any], place: str, show_values: bool
 ) -> Read:
     """Read every expression from an answer. `place` is where they stand in the plan."""
+    return _read(
+        expressions,
+        context={**context, **answer.values},
+        place=place,
+        show_values=show_values,
+        unreadable=lambda where, expression, code: _unreadable(where, expression, answer=answer, code=code),
+    )
+
+
+def read_item(
+    expressions: Mapping[str, str], *, item: object, context: Mapping[str, Any], place: str, show_values: bool
+) -> Read:
+    """Read every expression from one item of a list."""
+    return _read(
+        expressions,
+        context={**context, "item": item},
+        place=place,
+        show_values=show_values,
+        unreadable=lambda where, expression, code: _unreadable_item(where, expression, item=item, code=code),
+    )
+
+
+def _read(
+    expressions: Mapping[str, str],
+    *,
+    context: Mapping[str, Any],
+    place: str,
+    show_values: bool,
+    unreadable: Callable[[str, str, str], Remark],
+) -> Read:
     values: dict[str, Any] = {}
     readings: list[Reading] = []
     remarks: list[Remark] = []
     for name, expression in expressions.items():
         try:
-            value = evaluate(expression, {**context, **answer.values})
+            value = evaluate(expression, context)
         except RenderingError as error:
             readings.append(Reading(name=name, kind="can't be read"))
-            remarks.append(_unreadable(f"{place}.{name}", expression, answer=answer, code=error.code))
+            remarks.append(unreadable(f"{place}.{name}", expression, error.code))
         else:
             values[name] = value
             readings.append(Reading(name=name, kind=kind_of(value), value=_shown(value) if show_values else None))
@@ -78,30 +108,36 @@ def kind_of_body(answer: Answer) -> str:
 
 
 def _unreadable(place: str, expression: str, *, answer: Answer, code: str) -> Remark:
-    if code != VALUE_MISSING:
-        return problem(
-            "expression_fails",
-            f"{place}: the expression fails on this answer.",
-            mend="Check the kinds of values it joins or compares (a text and a number?).",
-        )
-    if answer.body is None:
+    if code == VALUE_MISSING and answer.body is None:
         return problem(
             "no_json",
             f"{place}: there is nothing to read from: the answer has {kind_of_body(answer)}.",
             mend="See that the path is the API's and not a page's, and that the answer is JSON.",
         )
+    return _missing(place, expression, root="body", found=answer.body, whole="answer", code=code)
+
+
+def _unreadable_item(place: str, expression: str, *, item: object, code: str) -> Remark:
+    return _missing(place, expression, root="item", found=item, whole="item", code=code)
+
+
+def _missing(place: str, expression: str, *, root: str, found: object, whole: str, code: str) -> Remark:
+    """Why an expression can't be read from what it was found in. `whole` is what people call that."""
+    if code != VALUE_MISSING:
+        return problem(
+            "expression_fails",
+            f"{place}: the expression fails on this {whole}.",
+            mend="Check the kinds of values it joins or compares (a text and a number?).",
+        )
     for name in sorted(names_of(expression, is_expression=True)):
-        if (said := _where_missing(name, answer)) is not None:
+        if name[0] == root and (said := _where_missing(name, found)) is not None:
             what, mend = said
             return problem("field_missing", f"{place}: {what}", mend=mend)
-    return problem("field_missing", f"{place}: names a value that isn't in the answer.", mend="Check its spelling.")
+    return problem("field_missing", f"{place}: names a value that isn't in the {whole}.", mend="Check its spelling.")
 
 
-def _where_missing(name: tuple[str, ...], answer: Answer) -> tuple[str, str] | None:
+def _where_missing(name: tuple[str, ...], found: Any) -> tuple[str, str] | None:
     """At which part of its name a value is missing, and what there is instead; None where it is there."""
-    if name[0] != "body":
-        return None
-    found: Any = answer.body
     for depth, part in enumerate(name[1:], start=1):
         above = ".".join(name[:depth])
         if isinstance(found, Mapping) and part in found:

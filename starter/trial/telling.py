@@ -28,6 +28,10 @@ def facts_of(findings: Findings) -> dict[str, Any]:
         "lookup": _question(findings.lookup) if findings.lookup is not None else None,
         "facts": [_question(each) for each in findings.facts],
         "rules": [{"part": each.part, "says": each.says, **_remarks(each)} for each in findings.rulings],
+        "assets": [_question(each) for each in findings.assets],
+        "successors": [_question(each) for each in findings.successors],
+        "successions": [{"part": each.part, "says": each.says, **_remarks(each)} for each in findings.successions],
+        "mails": [{"part": each.part, "says": each.says, **_remarks(each)} for each in findings.mails],
         "probes": [_question(each) for each in findings.probes],
         "not_asked": [
             {
@@ -52,6 +56,9 @@ def lines_of(findings: Findings) -> list[Line]:
         *_section("Lookup", [*_lines_of_question(findings.lookup)] if findings.lookup is not None else []),
         *_section("Facts", [line for each in findings.facts for line in _lines_of_question(each)]),
         *_section("Rules", [line for each in findings.rulings for line in _ruling(each)]),
+        *_section("What they own", [line for each in findings.assets for line in _lines_of_question(each)]),
+        *_section("Who could take over", _successors(findings)),
+        *_section("Mails to others", [line for each in findings.mails for line in _ruling(each)]),
         *_section("Probes", [line for each in findings.probes for line in _lines_of_question(each)]),
         *_section("Not asked yet", _unasked([each for each in findings.not_asked if not each.changes])),
         *_section(
@@ -86,6 +93,11 @@ def _lines_of_question(question: Question) -> Iterator[Line]:
     for said in question.also:
         yield _labelled("also", said)
     yield from _told(question.remarks)
+
+
+def _successors(findings: Findings) -> list[Line]:
+    asked = [line for each in findings.successors for line in _lines_of_question(each)]
+    return [*asked, *(line for each in findings.successions for line in _ruling(each))]
 
 
 def _ruling(ruling: Ruling) -> Iterator[Line]:

@@ -12,6 +12,8 @@ from starter.trial.findings import Findings, Level, worst
 from starter.trial.guard import OnlyReads
 from starter.trial.judging import ask_fact, judge
 from starter.trial.lookup import look_up
+from starter.trial.mailing import try_mails
+from starter.trial.ownership import ask_ownership
 from starter.trial.places import place
 from starter.trial.probes import ask_probe, probes_of, saved_names
 from starter.trial.unasked import changing, not_asked_read, unknown_names
@@ -24,13 +26,14 @@ async def try_plan(
     user_id: str,
     tenant: str | None = None,
     service: str | None = None,
+    successor: str | None = None,
     show_values: bool = False,
     ask_post: bool = False,
     on_asking: Callable[[str], None] = lambda _: None,
 ) -> Findings:
     """Ask everything of a plan that only reads, about one person. With `service`, only what concerns that service.
 
-    `ask_post` also asks lookups, facts and probes that can't be told from a change by their form.
+    `successor` is whom a start would name. `ask_post` also asks reads that can't be told from a change by their form.
     """
     started = time.monotonic()
     places = [place(id, each) for id, each in plan.services.items()]
@@ -39,6 +42,7 @@ async def try_plan(
         action=OnlyReads(action, plan=plan, ask_post=ask_post),
         user_id=user_id,
         tenant=tenant,
+        named=successor,
         show_values=show_values,
         not_ready=frozenset(each.service for each in places if worst(each.remarks) is Level.PROBLEM),
         on_asking=on_asking,
@@ -61,6 +65,7 @@ async def _ask_everything(trying: Trying, findings: Findings, *, only: str | Non
 
     await _ask_lookup(trying, findings)
     await _ask_facts(trying, findings, only=only)
+    await ask_ownership(trying, findings, only=only)
     for part, step, probe in probes_of(plan):
         if not concerns(step.service):
             continue
@@ -100,3 +105,4 @@ async def _ask_facts(trying: Trying, findings: Findings, *, only: str | None) ->
             known[id] = value
     if only is None:
         findings.rulings = judge(trying, known)
+        findings.mails = try_mails(trying, known)

@@ -1,7 +1,8 @@
 """What a trial leaves unasked: requests that change something, and what needs an answer that nobody has yet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from activities.rendering import RenderingError, holds
 from plans.requests import Request
@@ -14,18 +15,20 @@ from starter.trial.guard import changing_requests
 def changing(trying: Trying) -> Iterator[NotAsked]:
     """Every request that changes something: made as the worker would make it, but not sent."""
     for part, service_id, request in changing_requests(trying.plan):
-        needed = unknown_names(trying, request)
+        context = trying.context_of(part.split(".")[1])
+        needed = unknown_names(trying, request, context=context)
         asked = NotAsked(part=part, service=service_id, asks=request.title, changes=True)
         if needed:
             yield replace(asked, why=f"needs {', '.join(needed)}")
             continue
-        told, remarks = trying.made(trying.call(service_id, request), part=f"{part}.request")
+        told, remarks = trying.made(trying.call(service_id, request, context), part=f"{part}.request")
         yield replace(asked, sent_as=told, remarks=(*remarks, *_condition(trying, part)))
 
 
-def unknown_names(trying: Trying, request: Request) -> list[str]:
-    """The values that a request names and that a trial can't know."""
-    unknown = {"saved"} | ({"subject"} if trying.subject is None else set())
+def unknown_names(trying: Trying, request: Request, *, context: Mapping[str, Any] | None = None) -> list[str]:
+    """The values that a request names and that a trial can't know. `context`: what is known for this request."""
+    known = trying.context if context is None else context
+    unknown = {"saved", "subject", "asset", "successor"} - set(known)
     names = {name for _, text in request.templates() for name in names_of(text, is_expression=False)}
     return sorted(".".join(name) for name in names if name[0] in unknown)
 

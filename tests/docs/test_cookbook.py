@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from activities.opening import pseudonym_of
 from plans.loading import check_plan, load_plan
 from sandbox.launch import Sandbox
 from starter.rates.held import held_rates, prepare_rates
 from starter.rates.wanted import differences, wanted_rates
-from tests.docs.support.cases import CASES, Case
+from tests.docs.support.cases import CASES, LEAD, Case
 from tests.docs.support.kitchen import SHOP, Kitchen, a_kitchen
 from tests.docs.support.pages import DOCS, sections_of
 from tests.docs.support.recipes import COOKBOOK, PREFIX, recipes, written_plan
@@ -55,8 +56,9 @@ async def test_a_recipe_does_what_the_page_says(kitchen: Kitchen, case: Case) ->
     assert result.outcome is Outcome.COMPLETE, result
     ended = {step.step: str(step.result) for step in result.steps if step.step not in ("lock", "account")}
     assert ended == case.results
-    touched = case.records(case.kept) | case.records(case.left)
-    assert {path: kept for path, kept in kitchen.company.kept.items() if path in touched} == case.records(case.left)
+    left = case.records(case.left, pseudonym=pseudonym_of(result.retirement_id or ""))
+    touched = case.records(case.kept) | left
+    assert {path: kept for path, kept in kitchen.company.kept.items() if path in touched} == left
 
 
 async def test_a_vendor_that_only_gives_an_id_is_asked_at_a_place_put_together(kitchen: Kitchen) -> None:
@@ -87,6 +89,22 @@ async def test_tables_keep_what_is_not_the_person_s(kitchen: Kitchen) -> None:
     assert kitchen.rows("store", "select customer_id from reviews") == [("bob",)]
     await kitchen.retirements["u-the-applications-own-ids-are-addresses"].result()
     assert kitchen.rows("people", "select opaque_id from people") == [("bob",)]
+
+
+async def test_a_column_names_the_successor_afterwards(kitchen: Kitchen) -> None:
+    await kitchen.retirements["u-owners-in-a-database"].result()
+    owners = kitchen.rows("projects", "select id, owner from projects order by id")
+    assert owners == [("p-1", LEAD), ("p-2", LEAD), ("p-3", "bob")]
+
+
+async def test_whoever_owns_something_stays_where_nobody_takes_over(kitchen: Kitchen) -> None:
+    kitchen.add_user("u-alone", org="nobody-else")
+    owned = {"owner": "u-alone", "kind": "page", "title": "Notes"}
+    kitchen.company.kept["documents/documents/alone-1"] = owned
+    result = await (await kitchen.retire("documents-go-to-a-colleague", "u-alone", cool_off="0")).result()
+    assert (result.outcome, result.reason) == (Outcome.ABORTED, Reason.NO_SUCCESSOR)
+    assert not kitchen.is_locked("u-alone")
+    assert kitchen.company.kept["documents/documents/alone-1"] == {**owned, "owner": "u-alone"}
 
 
 async def test_tables_are_the_same_in_postgresql(

@@ -35,7 +35,23 @@ facts:
   admins: {service: accounts, request: {method: GET, path: /admins}, items: body.items, next_page: body.next}
 eligibility: [{refuse_if: "facts.admins | length == 1", code: sole_admin}]
 claims: ["org-admin", {key: "owner", when: "subject.email"}]
+successors:
+  colleague:
+    named: refused
+    candidates: [{service: accounts, request: {method: GET, path: /admins}, items: body.items, id: item.id, absent: [404]}]
+    suitable:
+      service: accounts
+      request: {method: GET, path: "/users/{{ successor.id }}"}
+      when: body.active
+      fields: {name: body.name}
+    patience: 2d
 cool_off: {duration: 0, max: 1d 12h}
+mail:
+  from: accounts@acme.example
+  admins: ["{{ facts.admins | map(attribute='email') }}", admins@acme.example]
+  recipients: [{address: "{{ subject.email }}", reference: "{{ user_id }}"}]
+  deadline_near: 3d
+  language: pt-BR
 services:
   accounts:
     base_url: "${env:ACCOUNTS_URL}"
@@ -61,6 +77,26 @@ steps:
     service: accounts
     request: {method: PUT, path: "/names/{{ user_id }}", json: {free: [true, 1.5, null]}}
     identifiers: freed
+  notes:
+    phase: transfer
+    service: orders
+    successor: colleague
+    assets:
+      request: {sql: "SELECT * FROM notes WHERE author = :id", parameters: {id: "{{ user_id }}"}}
+      items: body.rows
+      id: item.id
+      type: "'note'"
+      title: item.subject
+      fields: {version: item.version}
+      settled_when: item.author == pseudonym
+      owner:
+        request: {sql: "SELECT author FROM notes WHERE id = :id", parameters: {id: "{{ asset.id }}"}}
+        value: body.value
+        absent: [404]
+      becomes: anonymised
+    request:
+      sql: UPDATE notes SET author = :new, lead = :lead WHERE id = :id AND version = :version
+      parameters: {id: "{{ asset.id }}", version: "{{ asset.version }}", new: "{{ pseudonym }}", lead: "{{ successor.name }}"}
 """
 
 
@@ -156,6 +192,16 @@ def test_every_example_of_a_request_is_right(kind: str) -> None:
         ("identifiers: freed", "unprobed: x", "$.steps.name"),
         ("identifiers: freed", "absent: [four]", "$.steps.name.absent[0]"),
         ("identifiers: freed", "absent: [600]", "$.steps.name.absent[0]"),
+        ("      when: body.active\n", "", "$.successors.colleague.suitable"),
+        ("named: refused", "named: never", "$.successors.colleague.named"),
+        ("items: body.items, id: item.id", "items: body.items", "$.successors.colleague.candidates[0]"),
+        ("{address: ", "{adress: ", "$.mail.recipients[0]"),
+        ("language: pt-BR", "language: Português", "$.mail.language"),
+        ("      id: item.id\n", "", "$.steps.notes.assets"),
+        ("becomes: anonymised", "becomes: gone", "$.steps.notes.assets.becomes"),
+        ("        value: body.value\n", "", "$.steps.notes.assets.owner"),
+        ("    successor: colleague\n", "    successor: A colleague\n", "$.steps.notes.successor"),
+        ("phase: transfer", "phase: release", "$.steps.notes"),
     ],
 )
 def test_a_wrong_shape_is_marked_where_it_is_and_does_not_load(
@@ -172,6 +218,8 @@ def test_a_wrong_shape_is_marked_where_it_is_and_does_not_load(
 
 #: The gallery's mistakes that an editor can see: they are about one object's keys and values.
 OF_SHAPE = {
+    "assets-alone",
+    "nobody-to-choose",
     "yaml",
     "unknown-field",
     "missing",
@@ -198,12 +246,19 @@ def test_of_the_gallery_an_editor_marks_the_wrong_shapes_and_nothing_else(path: 
     assert bool(marks(read(path.read_text()))) is (path.stem.partition("--")[0] in OF_SHAPE)
 
 
+ASSETS = {"request": {"method": "GET", "path": "/all/{{ user_id }}"}, "items": "body", "id": "item"}
 REQUEST = {"method": "PUT", "path": "/x/{{ user_id }}"}
+#: Where somebody takes over the request says who, and which asset it is about.
+NAMED = {"assets": "/{{ asset.id }}", "successor": "/to/{{ successor.id }}"}
 PROBE = {"request": {"method": "GET", "path": "/x/{{ user_id }}"}}
 #: One right value for each key of a step whose place depends on other keys.
 KEYS = {
     "service": "accounts",
     "request": REQUEST,
+    "assets": ASSETS,
+    "successor": "colleague",
+    "save": {"receipt": "body.receipt"},
+    "poll": {"url": "headers.location", "done": "body.done"},
     "probe": PROBE,
     "unprobed": "nobody can tell",
     "undo": {"request": {"method": "POST", "path": "/back/{{ user_id }}"}},
@@ -218,7 +273,9 @@ KEYS = {
 def assert_editor_and_loading_agree(folder: Path, phase: str, keys: set[str]) -> None:
     """A step of these keys is marked where it doesn't load, and only there."""
     data = read(PLAN)
-    data["steps"]["tried"] = {"phase": phase, **{key: KEYS[key] for key in KEYS if key in keys}}
+    request = {**REQUEST, "path": REQUEST["path"] + "".join(path for key, path in NAMED.items() if key in keys)}
+    step = {key: KEYS[key] for key in KEYS if key in keys} | ({"request": request} if "request" in keys else {})
+    data["steps"]["tried"] = {"phase": phase, **step}
     path = folder / "acme.yaml"
     path.write_text(yaml.safe_dump(data))
     try:
@@ -234,6 +291,8 @@ def assert_editor_and_loading_agree(folder: Path, phase: str, keys: set[str]) ->
     ("phase", "right"),
     [
         ("freeze", {"service", "request", "no_undo"}),
+        ("transfer", {"service", "request"}),
+        ("transfer", {"service", "request", "assets", "successor"}),
         ("erase", {"service", "request", "probe"}),
         ("erase", {"retain"}),
         ("release", {"service", "request"}),
@@ -247,7 +306,7 @@ def test_one_key_more_or_less_makes_a_step_wrong_as_in_the_model(
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
-@given(phase=st.sampled_from(["freeze", "erase", "release"]), keys=st.sets(st.sampled_from(sorted(KEYS))))
+@given(phase=st.sampled_from(["freeze", "transfer", "erase", "release"]), keys=st.sets(st.sampled_from(sorted(KEYS))))
 def test_the_keys_of_a_step_go_together_as_in_the_model(
     tmp_path_factory: pytest.TempPathFactory, phase: str, keys: set[str]
 ) -> None:

@@ -31,6 +31,8 @@ from starter.picture.text import lines_of
 from tests.support.plans import SANDBOX_PLAN
 
 ROOT = Path(__file__).parents[2]
+#: Everything that a plan may say of ownership, once.
+TEAM = (Path(__file__).parent / "shown_plans" / "team.yaml").read_text()
 
 #: Everything that a plan may say, once.
 PLAN = """\
@@ -123,8 +125,8 @@ plan      acme
 deadline  30d from the request
 cool-off  14d from the request; reminders 7d, 1d before its end; may be extended to 60d; expedite
           allowed
-mail      from accounts@acme.example; support help@acme.example; operators ops@acme.example; tried
-          for 3d
+mail      from accounts@acme.example; support help@acme.example; operators ops@acme.example, also 7d
+          before the deadline; tried for 3d
 
 CHECK  may they go, and are they there? Changes nothing.
   look up          accounts: GET /users/{{ user_id }}
@@ -346,12 +348,14 @@ def test_the_names_in_json_stay(plan: Path) -> None:
     facts = json.loads(shown(plan, "--json").stdout)
     assert list(facts) == (["plan", "deadline", "cool_off", "mail", "phases", "services", "sent", "kept", "worst_case"])
     assert [phase["phase"] for phase in facts["phases"]] == (
-        "check freeze cool_off recheck point_of_no_return erase verify release tell".split()
+        "check freeze cool_off recheck point_of_no_return transfer erase verify release tell".split()
     )
     assert facts["phases"][1]["steps"][0] == {
         "step": "lock",
         "after": [],
         "service": "accounts",
+        "successor": None,
+        "assets": None,
         "request": "POST /users/{{ user_id }}/lock",
         "probe": None,
         "unprobed": None,
@@ -396,7 +400,7 @@ def changed(data: Any, path: tuple[str | int, ...], value: object) -> Any:
     return [changed(part, path[1:], value) if index == path[0] else part for index, part in enumerate(data)]
 
 
-@pytest.mark.parametrize("source", [PLAN, SANDBOX_PLAN.read_text()], ids=["acme", "sandbox"])
+@pytest.mark.parametrize("source", [PLAN, SANDBOX_PLAN.read_text(), TEAM], ids=["acme", "sandbox", "team"])
 def test_the_text_tells_every_fact_of_the_json(tmp_path: Path, source: str) -> None:
     """Each value is changed in turn: the text must change with it, and show what it has become."""
     [name] = re.findall(r"^plan: (\w+)", source, flags=re.MULTILINE)

@@ -1,11 +1,15 @@
 """Which values a template needs: read off its syntax, without rendering anything."""
 
+from pathlib import Path
+
 import pytest
 
+from plans.checks.draft import read_draft
 from plans.loading import load_plan
 from plans.template_names import names_of
 from plans.template_places import PLACES, texts_of
-from tests.support.plans import SANDBOX_PLAN
+from plans.yaml_reading import read_yaml
+from tests.support.plans import SANDBOX_PLAN, TEAM_PLAN
 
 
 def named(text: str, *, is_expression: bool = False) -> set[str]:
@@ -64,3 +68,21 @@ def test_every_template_of_a_plan_is_found_once_and_names_only_what_its_place_kn
     for text in found:
         roots = {name[0] for name in names_of(text.text, is_expression=text.is_expression)}
         assert roots <= PLACES[text.place].names, text.path
+
+
+def test_every_template_of_what_is_handed_over_is_found_where_it_stands() -> None:
+    found = {text.path: text.place for text in texts_of(load_plan(TEAM_PLAN))}
+    asset = ("steps", "documents", "assets")
+    assert found["steps", "documents", "request", "json", "owner"] == "steps.*.request"
+    assert found[*asset, "owner", "request", "path"] == "steps.*.assets.owner.request"
+    assert found[*asset, "title"] == "steps.*.assets.title"
+    assert found["successors", "colleague", "candidates", 0, "id"] == "successors.*.candidates.id"
+    assert found["successors", "colleague", "suitable", "fields", "name"] == "successors.*.suitable.fields.*"
+    assert found["mail", "admins", 0] == "mail.admins"
+
+
+def test_every_kind_of_place_is_found_in_some_plan() -> None:
+    gallery = (Path(__file__).parent / "bad_plans").glob("*.yaml")
+    read = (read_yaml(path.read_bytes()).data for path in (SANDBOX_PLAN, TEAM_PLAN, *gallery))
+    drafts = (read_draft(data)[0] for data in read if isinstance(data, dict))
+    assert {text.place for draft in drafts for text in draft.texts} == set(PLACES)

@@ -17,12 +17,21 @@ def a_step(phase: str, patience: str, *after: str, probe: bool = True) -> dict[s
     return step | ({"probe": {"request": GET}} if probe else {})
 
 
-def a_plan(steps: dict[str, Any] | None = None, *, facts: tuple[str, ...] = (), **more: dict[str, Any]) -> Plan:
+def a_plan(
+    steps: dict[str, Any] | None = None,
+    *,
+    facts: tuple[str, ...] = (),
+    successors: tuple[str, ...] = (),
+    **more: dict[str, Any],
+) -> Plan:
+    """`facts` and `successors` say the patience of each."""
+    suitable = {"service": "accounts", "request": GET, "when": "body.active"}
     return Plan.model_validate(
         {
             "plan": "acme",
             "subject": {"lookup": {"service": "accounts", "request": GET}},
             "facts": {f"fact-{n}": {"service": "accounts", "request": GET, "patience": p} for n, p in enumerate(facts)},
+            "successors": {f"policy-{n}": {"suitable": suitable, "patience": p} for n, p in enumerate(successors)},
             "services": {"accounts": {"base_url": "${env:URL}"}},
             "steps": (steps or {}) | more,
         }
@@ -88,3 +97,18 @@ def test_a_chain_of_two_thousand_steps_is_summed_up() -> None:
 @pytest.mark.parametrize(("deadline", "days"), [("gdpr", 28), ("ccpa", 45), (timedelta(days=10), 10)])
 def test_a_month_counts_as_the_shortest(deadline: LegalDeadline, days: int) -> None:
     assert shortest_deadline(deadline) == timedelta(days=days)
+
+
+def test_what_is_handed_over_comes_before_anything_is_erased() -> None:
+    plan = a_plan(
+        ghost=a_step("transfer", "1d", probe=False),
+        documents=a_step("transfer", "2d", "ghost", probe=False),
+        boards=a_step("transfer", "2d", probe=False),
+        profile=a_step("erase", "1d", probe=False),
+    )
+    assert told(plan, "7d") == "cool-off 7d → re-check 1d → ghost 1d → documents 2d → profile 1d = 12d"
+
+
+def test_finding_a_successor_may_take_longer_than_the_lookup() -> None:
+    plan = a_plan(successors=("3d", "2d"), profile=a_step("erase", "1d", probe=False))
+    assert told(plan, "7d") == "cool-off 7d → re-check 3d → profile 1d = 11d"

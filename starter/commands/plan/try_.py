@@ -34,11 +34,19 @@ def _try(
         str | None,
         typer.Option(metavar="SERVICE", help="Ask only what concerns this service. Default: all.", show_default=False),
     ] = None,
+    successor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Whom a start would name to take over. Default: the first of the plan's candidates who will do.",
+            show_default=False,
+        ),
+    ] = None,
     ask_post: Annotated[
         bool,
         typer.Option(
             "--ask-post",
-            help="Also ask lookups, facts and probes that by their form may change something (POST, WITH, Python): "
+            help="Also ask lookups, facts, lists and probes that by their form may change something (POST, WITH, Python): "
             "the plan says that they only read.",
         ),
     ] = False,
@@ -47,11 +55,11 @@ def _try(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Ask a plan's lookup, facts and probes about one person. Changes nothing; says how to mend what is wrong."""
+    """Ask everything of a plan that only reads, about one person. Changes nothing; says how to mend what is wrong."""
     from workflows.reading import BadField, read_start
 
     try:
-        read_start([{"user_id": user, "tenant": tenant}])
+        read_start([{"user_id": user, "tenant": tenant} | ({"successor": successor} if successor is not None else {})])
     except BadField as error:
         raise typer.BadParameter(f"{error}.") from None
     out = Output(as_json=json)
@@ -59,7 +67,16 @@ def _try(
     if service is not None and service not in plan.services:
         raise typer.BadParameter(f"--service: the plan has none of this name; known: {', '.join(plan.services)}.")
     findings = run(
-        _try_out(plan, out=out, user=user, tenant=tenant, service=service, ask_post=ask_post, show_values=show_values)
+        _try_out(
+            plan,
+            out=out,
+            user=user,
+            tenant=tenant,
+            service=service,
+            successor=successor,
+            ask_post=ask_post,
+            show_values=show_values,
+        )
     )
     return _tell(findings, out=out, as_json=json)
 
@@ -71,6 +88,7 @@ async def _try_out(
     user: str,
     tenant: str | None,
     service: str | None,
+    successor: str | None,
     ask_post: bool,
     show_values: bool,
 ) -> "Findings":
@@ -88,6 +106,7 @@ async def _try_out(
                 user_id=user,
                 tenant=tenant,
                 service=service,
+                successor=successor,
                 show_values=show_values,
                 ask_post=ask_post,
                 on_asking=lambda title: say(f"Waiting for an answer to {title} …"),

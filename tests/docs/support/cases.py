@@ -18,6 +18,9 @@ class Case:
     left: dict[str, Record] = field(default_factory=dict)
     #: Whom else the same recipe meets.
     who: str = ""
+    #: Whom they work for, and whom the request names to take over.
+    org: str = "none"
+    successor: str | None = None
 
     @property
     def user_id(self) -> str:
@@ -28,12 +31,25 @@ class Case:
         """An address that would mean something else in a path."""
         return f"{self.user_id}+news/1@person.example"
 
-    def records(self, given: dict[str, Record]) -> dict[str, Record]:
-        """Records with this person's id and address in the paths."""
-        return {path.format(self.user_id, email=self.email): dict(record) for path, record in given.items()}
+    def records(self, given: dict[str, Record], *, pseudonym: str = "") -> dict[str, Record]:
+        """Records with this person's id and address in the paths, and their id or what stands for it as a value."""
+        meant = {"{}": self.user_id, "{pseudonym}": pseudonym}
+
+        def filled(record: Record) -> Record:
+            return {
+                name: meant.get(value, value) if isinstance(value, str) else value for name, value in record.items()
+            }
+
+        return {
+            path.format(self.user_id, email=self.email, pseudonym=pseudonym): filled(record)
+            for path, record in given.items()
+        }
 
 
 _DELETED = {"name": "deleted customer", "email": None, "address": None}
+#: Who may take over in the team.
+LEAD = "u-lead"
+_OWNED = {"owner": "{}", "kind": "page", "title": "Notes"}
 CASES = [
     Case(recipe="delete-by-id", kept={"forum/authors/{}": {}}, results={"forum": "erased"}),
     Case(recipe="delete-by-id", who="stranger", kept={}, results={"forum": "absent"}),
@@ -92,6 +108,58 @@ CASES = [
         kept={"names/addresses/{email}": {"of": "Ada"}},
         results={"username": "done", "address": "done"},
         left={"names/usernames/name-of-{}": {"state": "blocked"}},
+    ),
+    Case(
+        recipe="documents-go-to-a-colleague",
+        org="team",
+        kept={f"documents/documents/{{}}-{n}": _OWNED for n in range(5)}
+        | {"documents/documents/of-lead": {"owner": LEAD}},
+        results={"documents": "transferred"},
+        left={f"documents/documents/{{}}-{n}": {**_OWNED, "owner": LEAD} for n in range(5)}
+        | {"documents/documents/of-lead": {"owner": LEAD}},
+    ),
+    Case(
+        recipe="documents-go-to-a-colleague",
+        who="without-any",
+        kept={},
+        results={"documents": "absent"},
+    ),
+    Case(recipe="owners-in-a-database", org="team", successor=LEAD, kept={}, results={"projects": "transferred"}),
+    Case(
+        recipe="a-deleted-user-of-their-own",
+        kept={f"boards/boards/{{}}-{n}": {"owner": "{}"} for n in range(3)},
+        results={"ghost": "done", "boards": "transferred"},
+        left={f"boards/boards/{{}}-{n}": {"owner": "{pseudonym}"} for n in range(3)}
+        | {"boards/members/{pseudonym}": {"name": "deleted user", "can_log_in": False}},
+    ),
+    Case(
+        recipe="keep-with-the-name-replaced",
+        kept={
+            f"blog/comments/{{}}-{n}": {
+                "author": "{}",
+                "author_name": "Ada",
+                "author_email": "ada@person.example",
+                "n": n,
+            }
+            for n in range(3)
+        },
+        results={"comments": "transferred"},
+        left={
+            f"blog/comments/{{}}-{n}": {"author": "{}", "author_name": "{pseudonym}", "author_email": None, "n": n}
+            for n in range(3)
+        },
+    ),
+    Case(
+        recipe="delete-what-they-owned",
+        kept={f"storage/files/{{}}-{n}": _OWNED for n in range(3)},
+        results={"files": "transferred"},
+    ),
+    Case(
+        recipe="reassign-on-delete",
+        org="team",
+        kept={"sales/agents/{}": {}, "sales/customers/{}-1": {"agent": "{}"}},
+        results={"agent": "erased"},
+        left={"sales/customers/{}-1": {"agent": LEAD}},
     ),
     Case(recipe="isolated-network", kept={"payroll/staff/{}": {}}, results={"payroll": "erased"}),
     Case(recipe="python", kept={}, results={"archive": "erased"}),

@@ -12,6 +12,11 @@ from tests.support.http_service import Received, Reply
 _COLLECTIONS = {
     "accounts": {"users", "orgs"},
     "forum": {"authors"},
+    "documents": {"documents"},
+    "boards": {"members", "boards"},
+    "blog": {"comments"},
+    "storage": {"files"},
+    "sales": {"agents", "customers"},
     "wiki": {"editors"},
     "shop": {"customers"},
     "analytics": {"users", "deletions"},
@@ -27,6 +32,10 @@ _COLLECTIONS = {
     "names": {"usernames", "addresses"},
     "payroll": {"staff"},
 }
+#: Collections of which somebody's are listed, and the field that says whose each is.
+_OWNED_BY = {("documents", "documents"): "owner", ("boards", "boards"): "owner"}
+_OWNED_BY |= {("blog", "comments"): "author", ("storage", "files"): "owner"}
+_ON_A_PAGE = 2
 #: Whom everybody may call.
 _OPEN = {"old_list"}
 
@@ -55,13 +64,14 @@ class Company:
         target = urlsplit(request.target)
         segments = [unquote(segment) for segment in target.path.strip("/").split("/")]
         if len(segments) < 3 or segments[1] not in _COLLECTIONS.get(segments[0], set()):
-            if segments[1:] not in (["deletions"], ["deletion-requests"], ["purges"]):
+            is_listed = tuple(segments) in _OWNED_BY
+            if not is_listed and segments[1:] not in (["deletions"], ["deletion-requests"], ["purges"]):
                 return Reply(status=404)
         if not self._is_known(request, service=segments[0]):
             return Reply(status=401)
         self.targets.append(target.path)
         before = {path: dict(record) for path, record in self.kept.items()}
-        reply = self._done(request, segments, page=parse_qs(target.query).get("page", ["1"])[0])
+        reply = self._done(request, segments, query={name: one for name, [one] in parse_qs(target.query).items()})
         if self.kept != before:
             self.changes.append((request.method, "/".join(segments)))
         return reply
@@ -88,14 +98,25 @@ class Company:
                 return self.tokens > self.revoked and shown == f"Bearer crm-{self.tokens}"
         return shown == f"Bearer {secret('TOKEN')}"
 
-    def _done(self, request: Received, segments: list[str], *, page: str) -> Reply:
+    def _done(self, request: Received, segments: list[str], *, query: Mapping[str, str]) -> Reply:
         path, kept = "/".join(segments), self.kept
+        match request.method, segments:
+            case "GET", [_, _] if tuple(segments) in _OWNED_BY:
+                return self._owned(segments, query)
+            case "PUT", [*_, "owner"] if path.removesuffix("/owner") in kept:
+                return self._hand_over(kept[path.removesuffix("/owner")], **request.json)
+            case "DELETE", ["sales", "agents", id] if path in kept:
+                for record in kept.values():
+                    if record.get("agent") == id:
+                        record["agent"] = query["reassign_to"]
+            case "DELETE", ["storage", "files", _] if path in kept and kept[path]["owner"] != query["owner"]:
+                return Reply(status=409)
         match request.method, segments:
             case "POST", ["accounts", "users", id, ("lock" | "unlock") as verb]:
                 kept[f"accounts/users/{id}"]["locked"] = verb == "lock"
                 return Reply(status=204)
             case "GET", ["accounts", "orgs", org, "admins"]:
-                return self._admins(org, page=int(page))
+                return self._admins(org, page=int(query.get("page", "1")))
             case "DELETE", ["shop", "customers", _] if kept.get(path, {}).get("orders"):
                 return Reply(status=409)
             case _, ["billing", "customers", id, "cards"]:
@@ -133,7 +154,26 @@ class Company:
         """One a page."""
         found = [path for path, record in self.kept.items() if record.get("role") == "admin" and record["org"] == org]
         following = f"/accounts/orgs/{org}/admins?page={page + 1}" if page < len(found) else None
-        return Reply(body={"items": found[page - 1 : page], "next": following})
+        return Reply(body={"items": [self.kept[path] for path in found[page - 1 : page]], "next": following})
+
+    def _owned(self, segments: list[str], query: Mapping[str, str]) -> Reply:
+        """What belongs to somebody, a few on a page."""
+        whose, page = _OWNED_BY[segments[0], segments[1]], int(query.get("page", "1"))
+        below = "/".join(segments) + "/"
+        found = [
+            {"id": path.removeprefix(below), **record}
+            for path, record in self.kept.items()
+            if path.startswith(below) and record[whose] == query[whose]
+        ]
+        first, last = (page - 1) * _ON_A_PAGE, page * _ON_A_PAGE
+        following = f"/{'/'.join(segments)}?{whose}={query[whose]}&page={page + 1}" if len(found) > last else None
+        return Reply(body={"items": found[first:last], "next": following})
+
+    def _hand_over(self, record: Record, *, owner: str, expected: str) -> Reply:
+        if record["owner"] != expected:
+            return Reply(status=409)
+        record["owner"] = owner
+        return Reply(status=204)
 
     def _cards(self, method: str, id: str) -> Reply:
         customer = self.kept.get(f"billing/customers/{id}")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.launch import Sandbox
-from tests.docs.support.cases import CASES
+from tests.docs.support.cases import CASES, LEAD, Case
 from tests.docs.support.company import Company
 from tests.docs.support.recipes import PREFIX, recipes, variables, written_plan
 from tests.support.http_service import HttpService, http_service
@@ -30,6 +30,10 @@ SHOP = """
 _PEOPLE = """
     create table people (opaque_id varchar(40) primary key, email varchar(80), name varchar(80));
     insert into people values ('{ada}', '{email}', 'Ada'), ('bob', 'bob@person.example', 'Bob');
+"""
+_PROJECTS = """
+    create table projects (id varchar(40) primary key, name varchar(80), owner varchar(40) not null);
+    insert into projects values ('p-1', 'Engine', '{ada}'), ('p-2', 'Loom', '{ada}'), ('p-3', 'Short Street', 'bob');
 """
 
 
@@ -49,7 +53,7 @@ class Kitchen:
 
     def add_user(self, user_id: str, **details: Any) -> None:
         """Somebody gets an account."""
-        known = {"email": f"{user_id}@person.example", "name": "Ada", "username": f"name-of-{user_id}"}
+        known = {"id": user_id, "email": f"{user_id}@person.example", "name": "Ada", "username": f"name-of-{user_id}"}
         record = {**known, "org": "none", "role": "member", "locked": False, **details}
         self.company.kept[f"accounts/users/{user_id}"] = record
 
@@ -90,17 +94,24 @@ async def a_kitchen(*, sandbox: Sandbox, folder: Path) -> AsyncIterator[Kitchen]
 async def _serve(kitchen: Kitchen) -> None:
     """Everybody is there before, and all are retired at once."""
     for case in CASES:
-        kitchen.add_user(case.user_id, email=case.email)
+        kitchen.add_user(case.user_id, email=case.email, org=case.org)
         kitchen.company.kept |= case.records(case.kept)
+    kitchen.add_user(LEAD, org="team", role="admin")
+    _fill(kitchen.folder / "projects.db", _PROJECTS.format(ada="u-owners-in-a-database"))
     _fill(kitchen.folder / "store.db", SHOP.format(ada="u-sql-tables"))
     by_address = next(case for case in CASES if case.recipe.startswith("the-applications"))
     _fill(kitchen.folder / "people.db", _PEOPLE.format(ada=by_address.user_id, email=by_address.email))
     (kitchen.folder / "archive").mkdir()
     for name in ("u-python-1.txt", "u-python-2.txt", "bob-1.txt"):
         (kitchen.folder / "archive" / name).touch()
-    started = [kitchen.retire(case.recipe, case.user_id, cool_off="0") for case in CASES]
+    started = [_retired(kitchen, case) for case in CASES]
     retirements = await asyncio.gather(*started)
     kitchen.retirements.update({case.user_id: retirement for case, retirement in zip(CASES, retirements, strict=True)})
+
+
+async def _retired(kitchen: Kitchen, case: Case) -> Retirement:
+    named: dict[str, Any] = {} if case.successor is None else {"successor": case.successor}
+    return await kitchen.retire(case.recipe, case.user_id, cool_off="0", **named)
 
 
 def _environment(url: str, folder: Path) -> dict[str, str]:
