@@ -11,10 +11,13 @@ class _WholeWords(BaseHeader):
 
     Where Python's newer encoder breaks text of another script over two lines, it drops the blank between them
     (seen in 3.11): "حسابك في" arrives as "حسابكفي". The older encoder puts blanks into the encoded words.
+    A plain subject that is a little too long it breaks before its first word, which then arrives with a blank before it.
     """
 
     def fold(self, *, policy: EmailPolicy) -> str:  # type: ignore[override]  # Only ever called with ours.
         """The header's lines."""
+        if self.name.lower() == "subject" and self.isascii():
+            return f"{self.name}: {self._encoded(self, policy=policy, charset='us-ascii')}{policy.linesep}"
         if policy.utf8 or self.isascii():
             return super().fold(policy=policy)
         addresses: tuple[Address, ...] | None = getattr(self, "addresses", None)
@@ -30,8 +33,8 @@ class _WholeWords(BaseHeader):
         # On a line of its own: the last line of the name may be full.
         return f"{self._encoded(address.display_name, policy=policy)}{policy.linesep} <{address.addr_spec}>"
 
-    def _encoded(self, text: str, *, policy: EmailPolicy) -> str:
-        return Header(str(text), "utf-8", header_name=self.name).encode(linesep=policy.linesep)
+    def _encoded(self, text: str, *, policy: EmailPolicy, charset: str = "utf-8") -> str:
+        return Header(str(text), charset, header_name=self.name).encode(linesep=policy.linesep)
 
 
 def without_encoded_words(text: str) -> str:

@@ -107,6 +107,8 @@ class MailTemplates:
 
 def one_line(text: str) -> str:
     """Text for a header: without line breaks, control characters and turned directions."""
+    if text.isprintable():  # none of them is, and most texts are
+        return " ".join(text.split())
     kept = (
         " " if unicodedata.category(character) in {"Cc", "Zl", "Zp"} else character
         for character in text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.post import NOW, Post, a_mailing_plan, a_post
+from tests.support.post import ADA, NOW, Post, a_mailing_plan, a_post, a_team_plan
 from tests.support.smtp_server import Mailbox, mail_server
 from workflows.messages import MailReport, StepOutcome
 from workflows.names import Mail, Reason, StepResult
@@ -130,10 +130,14 @@ async def test_operators_get_ids_and_codes_only(post: Post, mailbox: Mailbox) ->
     assert "credentials" in mailbox.deliveries[1].text
 
 
-async def test_every_mail_is_complete(post: Post, mailbox: Mailbox) -> None:
+async def test_every_mail_is_complete(tmp_path: Path, mailbox: Mailbox) -> None:
     """No mail names a value that is not there, and each says it in all three parts."""
-    for mail in Mail:
-        assert await post.send(mailbox, mail, reason=Reason.FREEZE_FAILED) == MailReport(result="sent"), mail
+    async with a_post(
+        tmp_path, plan=a_team_plan(), person=ADA | {"partner": "dpo@two.example", "partner_id": 77}
+    ) as post:
+        await post.hands_over()
+        for mail in Mail:
+            assert await post.send(mailbox, mail, reason=Reason.FREEZE_FAILED) == MailReport(result="sent"), mail
     for delivery in mailbox.deliveries:
         assert delivery.message["Subject"] and len(delivery.text) > 100
         assert delivery.html.startswith("<!DOCTYPE html>") and delivery.html.rstrip().endswith("</html>")
@@ -141,7 +145,8 @@ async def test_every_mail_is_complete(post: Post, mailbox: Mailbox) -> None:
         # Jinja2 eats a line's end after a block: no two words may have grown together.
         assert not re.search(r"example[a-z]|Lovelace,\n\w", delivery.text)
         assert not re.search(r"example[a-z]", delivery.html)
-    assert len({delivery.message["Subject"] for delivery in mailbox.deliveries}) == len(Mail)
+    # Each recipient of data is told of their own reference.
+    assert len({delivery.message["Subject"] for delivery in mailbox.deliveries}) == len(Mail) + 1
 
 
 async def test_a_plan_without_support_asks_for_a_reply(tmp_path: Path, mailbox: Mailbox) -> None:

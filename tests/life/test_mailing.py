@@ -1,10 +1,13 @@
 """Mails tell; they never fail a retirement, never delay one, and hold the vault only until they are sent."""
 
+import secrets
 from typing import Any
+
+import pytest
 
 from sandbox.client import Person
 from sandbox.faults import FaultKind
-from tests.support.plans import PlanDocument, all_of, brisk
+from tests.support.plans import PlanDocument, all_of, brisk, with_token
 from tests.support.stage import Retirement, Stage
 from tests.support.waiting import eventually
 from workflows import names
@@ -153,3 +156,115 @@ async def test_a_plan_without_mail_sends_none_and_shreds_all_the_same(stage: Sta
 
 def _without_mail(document: PlanDocument) -> None:
     del document["mail"]
+
+
+# --- everybody who is concerned --------------------------------------------------------------------------------------
+
+
+def _disclosed(document: PlanDocument) -> None:
+    partner = {"address": "privacy-{{ user_id }}@partner.example", "reference": "P-{{ user_id }}"}
+    document["mail"]["recipients"] = [partner]
+
+
+def _author(org: str) -> dict[str, Any]:
+    return {"org": org, "roles": ("author",), "documents": 2}
+
+
+def _in_a_team(stage: Stage, **details: Any) -> tuple[Person, Person, Person]:
+    """Somebody who owns documents, and the two admins of their org, which nobody else works for."""
+    org = f"org-{secrets.token_hex(4)}"
+    admins = [stage.sandbox.add_person(org=org, roles=("admin",)) for _ in range(2)]
+    ada = stage.sandbox.add_person(**_author(org) | details)
+    return ada, admins[0], admins[1]
+
+
+async def test_everybody_is_told_at_the_end_and_one_slow_mailbox_keeps_nobody_waiting(stage: Stage) -> None:
+    ada, bob, cleo = _in_a_team(stage)
+    partner = f"privacy-{ada.user_id}@partner.example"
+    stage.sandbox.mailbox.misbehave(FaultKind.STATUS, status=451, user=cleo.email, times=None)
+    plan = stage.team_plan("team-disclosed", all_of(brisk, _disclosed))
+    result = await (await stage.start(ada, plan=plan, cool_off="0", running_clock=True)).result()
+    assert result.outcome is Outcome.COMPLETE
+    assert subjects(stage, ada) == ["Your account has been deleted"]
+    assert [mail["subject"] for mail in stage.sandbox.mailbox.mails(partner)] == [
+        f"Please erase the data you hold under P-{ada.user_id}"
+    ]
+    [handover] = stage.sandbox.mailbox.mails(bob)
+    assert handover["subject"] == f"What became of the assets of {ada.user_id}"
+    assert "Documents: handed over: 2. Now with" in handover["text"]
+    assert stage.sandbox.mailbox.mails(cleo) == []
+    assert stage.vault_rows(str(result.retirement_id)) > 0
+
+    stage.sandbox.mailbox.behave()
+    delivery = stage.client.get_workflow_handle(f"mail-{result.retirement_id}-{Mail.HANDOVER}")
+    assert (await delivery.result())["result"] == "sent"
+    assert [mail["message_id"] for mail in stage.sandbox.mailbox.mails(cleo)] == [handover["message_id"]]
+    assert len(stage.sandbox.mailbox.mails(bob)) == 1
+    assert stage.vault_rows(str(result.retirement_id)) == 0
+
+
+async def test_where_nothing_was_owned_admins_hear_nothing_and_the_vault_goes(stage: Stage) -> None:
+    ada, bob, _ = _in_a_team(stage, documents=0)
+    result = await (
+        await stage.start(ada, plan=stage.team_plan("team", brisk), cool_off="0", running_clock=True)
+    ).result()
+    assert result.outcome is Outcome.COMPLETE
+    assert stage.sandbox.mailbox.mails(bob) == []
+    assert set(await told(stage, result)) == {("complete", "sent", None), ("handover", "no_mail", None)}
+    assert stage.vault_rows(str(result.retirement_id)) == 0
+
+
+async def test_a_rescind_tells_the_person_alone_and_nobody_else_holds_the_vault(stage: Stage) -> None:
+    ada, bob, _ = _in_a_team(stage)
+    plan = stage.team_plan("team-disclosed", all_of(brisk, _disclosed))
+    run = await stage.start(ada, plan=plan, running_clock=True)
+    await run.reaches(Phase.COOL_OFF)
+    await run.ask(names.RESCIND)
+    result = await run.result()
+    assert [mail for mail, _, _ in await told(stage, result) if mail != "received"] == ["rescinded"]
+    assert stage.sandbox.mailbox.mails(bob) == []
+    assert stage.vault_rows(str(result.retirement_id)) == 0
+
+
+async def test_where_nobody_takes_over_the_admins_get_the_list_and_the_person_a_reason(stage: Stage) -> None:
+    ada, bob, cleo = _in_a_team(stage)
+    named = stage.sandbox.add_person(org=ada.org, roles=("member",))
+    run = await stage.start(ada, plan=stage.team_plan("team", brisk), successor=named.user_id, running_clock=True)
+    result = await run.result()
+    assert result.reason is Reason.NO_SUCCESSOR
+    assert subjects(stage, ada) == ["Your account was not deleted"]
+    [refusal] = stage.sandbox.mailbox.mails(ada)
+    assert "Somebody else has to take over what is yours first" in refusal["text"]
+    for admin in (bob, cleo):
+        [mail] = stage.sandbox.mailbox.mails(admin)
+        assert mail["subject"] == f"Nobody takes over what {ada.user_id} owns"
+        assert "Whoever the request names may not take over." in mail["text"]
+        titles = [document.title for document in stage.sandbox.documents.documents_of(ada)]
+        assert len(titles) == 2 and all(title in mail["text"] for title in titles)
+        assert "open again" not in mail["text"], "nothing had been locked"
+    assert stage.vault_rows(str(result.retirement_id)) == 0
+
+
+async def test_operators_read_what_a_retirement_waits_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = stage.sandbox.add_person()
+    change = all_of(brisk, with_token("forum", "MAILING_FORUM_TOKEN"), _watched)
+    monkeypatch.delenv("MAILING_FORUM_TOKEN", raising=False)
+    run = await stage.start(ada, plan=stage.plan("mailing-held", change), running_clock=True)
+    await run.holds("check")
+
+    def held() -> None:
+        mails = [mail["text"] for mail in stage.sandbox.mailbox.mails(_WATCHERS)]
+        assert any("steps:        check\n" in text and "configuration (secret_missing)\n" in text for text in mails), (
+            mails
+        )
+
+    await eventually(held)
+    await run.ask(names.RESCIND)
+    assert (await run.result()).reason is Reason.RESCINDED
+
+
+_WATCHERS = "mailing-watch@sandbox.example"
+
+
+def _watched(document: PlanDocument) -> None:
+    document["mail"]["operators"] = [_WATCHERS]

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,16 +15,18 @@ from activities.smtp import SmtpSettings
 from ledger.keys import Keys
 from ledger.ledger import Ledger
 from ledger.migrate import upgrade
-from ledger.rows import StoredPlan
+from ledger.rows import Asset, Case, CaseState, StoredPlan
 from plans.model import Plan
 from plans.outline import snapshot_of
 from tests.support.smtp_server import Mailbox
-from workflows.messages import MailReport, SendMail, Start
-from workflows.names import Mail
+from workflows.messages import MailReport, SendMail, Start, StepOutcome
+from workflows.names import AssetResult, Mail, StepResult
 
 NOW = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 ADA = {"email": "ada@person.example", "name": "Ada Lovelace"}
+GRACE = {"id": "u-2", "name": "Grace Hopper", "email": "grace@acme.example"}
+ADMINS = ["admin@acme.example", "root@acme.example", "night@acme.example"]
 REQUEST = {"method": "DELETE", "path": "/users/{{ user_id }}"}
 
 
@@ -53,6 +55,47 @@ def a_mailing_plan(**overrides: Any) -> Plan:
     )
 
 
+def a_team_plan(**mail: Any) -> Plan:
+    """A plan that hands documents over before it erases, and tells admins and two recipients of data."""
+    disclosed = [
+        {"address": "privacy@one.example", "reference": "C-{{ user_id }}"},
+        {"address": "{{ subject.partner }}", "reference": "{{ subject.partner_id }}"},
+    ]
+    plan = a_mailing_plan().model_dump(mode="json", by_alias=True)
+    listed = {"request": REQUEST | {"method": "GET"}, "items": "body", "id": "item.id"}
+    documents = {
+        "phase": "transfer",
+        "service": "accounts",
+        "successor": "colleague",
+        "assets": listed,
+        "request": REQUEST,
+    }
+    suitable = {"service": "accounts", "request": REQUEST | {"method": "GET"}, "when": "true"}
+    told = {"admins": ["{{ facts.admins }}"], "recipients": disclosed}
+    return Plan.model_validate(
+        plan
+        | {
+            "successors": {"colleague": {"suitable": suitable}},
+            "mail": plan["mail"] | told | mail,
+            "steps": {"documents": documents, **plan["steps"]},
+        }
+    )
+
+
+def a_case_row(**overrides: Any) -> Case:
+    """A retirement at work, as the ledger tells of it."""
+    known: dict[str, Any] = {
+        **dict.fromkeys(
+            ("workflow_id", "outcome", "reason", "direction", "resumed_run_key", "request_id", "requested_by")
+        ),
+        **dict.fromkeys(("reason_code", "tenant", "locale", "closed_at", "present", "claims", "shredded_at")),
+        **dict.fromkeys(("requested_at", "opened_at", "since"), NOW),
+        **{"retirement_id": "r-1", "plan": "acme", "plan_digest": "", "run_key": "run-1", "hosts": {}},
+        **{"state": CaseState.OPEN, "cool_off_ends_at": NOW + 14 * DAY, "due_at": NOW + 31 * DAY},
+    }
+    return Case(**known | overrides)
+
+
 class Post:
     """One case with its person in the vault, and the activity that mails about it."""
 
@@ -61,6 +104,8 @@ class Post:
         self._database = database
         self.retirement_id = retirement_id
         self._plan_digest = plan_digest
+        #: By their settings: templates are compiled once.
+        self._activities: dict[str, MailActivities] = {}
 
     async def send(
         self,
@@ -76,7 +121,10 @@ class Post:
         """Run the activity once, as its n-th attempt at an instant of the server's clock."""
         settings: dict[str, Any] = {"host": "127.0.0.1", "port": mailbox.port, "tls": "none"}
         settings |= {"timeout": timedelta(seconds=5)} | (smtp or {})
-        activities = MailActivities(ledger=self.ledger, smtp=SmtpSettings(**settings), templates_dir=templates_dir)
+        activities = self._activities.setdefault(
+            f"{settings} {templates_dir}",
+            MailActivities(ledger=self.ledger, smtp=SmtpSettings(**settings), templates_dir=templates_dir),
+        )
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, started_time=at, attempt=attempt)
         message = SendMail(
@@ -84,11 +132,32 @@ class Post:
             user_id="u-1",
             plan_digest=self._plan_digest,
             mail=mail,
-            now=NOW,
-            **{"cool_off_ends_at": datetime(2026, 3, 18, 9, 30, tzinfo=UTC)} | fields,
+            **{"now": NOW, "cool_off_ends_at": datetime(2026, 3, 18, 9, 30, tzinfo=UTC)} | fields,
         )
         report: MailReport = await environment.run(activities.send_mail, message)
         return report
+
+    async def owns(
+        self, assets: Sequence[tuple[Asset, AssetResult | None, str | None]], *, step: str = "documents"
+    ) -> None:
+        """What the person owned at a step's service, and what became of each, with its code."""
+        listed = [asset for asset, _, _ in assets]
+        await self.ledger.note_assets(retirement_id=self.retirement_id, step=step, inventory=1, listed=listed)
+        keys = {row.asset.id: row.key for row in await self.ledger.assets(self.retirement_id)}
+        results = {keys[asset.id]: (result, code) for asset, result, code in assets if result is not None}
+        await self.ledger.record_assets(retirement_id=self.retirement_id, step=step, results=results)
+
+    async def hands_over(self, *, result: StepResult = StepResult.TRANSFERRED, step: str = "documents") -> None:
+        """Grace was chosen, and the step came to its end."""
+        await self.ledger.choose_successors(
+            retirement_id=self.retirement_id, tenant=None, chosen={"colleague": GRACE}, at=NOW
+        )
+        await self.ledger.record_outcomes(self.retirement_id, [StepOutcome(step=step, result=result, at=NOW)])
+
+    async def numbered(self) -> dict[str, str]:
+        """How each delivery fared, by its number, with its code."""
+        rows = await self.ledger.mails(self.retirement_id)
+        return {row.number: row.result + (f" {row.code}" if row.code else "") for row in rows}
 
     async def recorded(self) -> list[tuple[str, str, str | None]]:
         """Each mail in the ledger: which, how it fared, and why."""
@@ -102,9 +171,14 @@ class Post:
 
 @contextlib.asynccontextmanager
 async def a_post(
-    folder: Path, *, person: dict[str, Any] | None = None, plan: Plan | None = None, locale: str | None = None
+    folder: Path,
+    *,
+    person: dict[str, Any] | None = None,
+    plan: Plan | None = None,
+    locale: str | None = None,
+    admins: Sequence[Any] = ADMINS,
 ) -> AsyncIterator[Post]:
-    """Open a case on a ledger of its own and put the person into the vault."""
+    """Open a case on a ledger of its own and put the person and the admins into the vault."""
     database = folder / "ledger.db"
     url = f"sqlite:///{database}"
     upgrade(url)
@@ -122,11 +196,12 @@ async def a_post(
             hosts={},
             cool_off_ends_at=NOW + 14 * DAY,
             due_at=NOW + 31 * DAY,
-            holders=("run", "mail"),
+            holders=("run", "mail", *(("admins", "recipients") if plan.mail and plan.mail.admins else ())),
         )
         assert opening.case is not None
         id = opening.case.retirement_id
         await ledger.store_subject(retirement_id=id, values=ADA if person is None else person, present=())
+        await ledger.keep_people(retirement_id=id, people={"admins": list(admins)})
         yield Post(ledger=ledger, database=database, retirement_id=id, plan_digest=snapshot.digest)
     finally:
         ledger.close()

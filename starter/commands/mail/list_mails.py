@@ -10,16 +10,15 @@ from starter.output import Output, columns
 
 def _list(json: Json = False) -> int:
     """List the mails. When each is sent, to whom, in which languages it can be had, and which files of yours are used."""
-    from activities.mail_building import TO_OPERATORS
     from activities.mail_templates import MailTemplates
-    from starter.mails.occasions import OCCASIONS
+    from starter.mails.occasions import AUDIENCES, OCCASIONS
     from workflows.names import Mail
 
     templates = MailTemplates(overrides=read_settings().templates_dir)
     mails = [
         {
             "mail": mail.value,
-            "to": "operators" if mail in TO_OPERATORS else "person",
+            "to": AUDIENCES[mail.audience],
             "when": OCCASIONS[mail].when,
             "holds": OCCASIONS[mail].holds,
             "languages": list(templates.languages_of(mail)),

@@ -34,7 +34,7 @@ def _preview(
     ],
     locale: Annotated[
         str,
-        typer.Option(metavar="TAG", help="The person's language: de, de-AT, ar_EG. Default: en.", show_default=False),
+        typer.Option(metavar="TAG", help="The reader's language: de, de-AT, ar_EG. Default: en.", show_default=False),
     ] = "en",
     out: Annotated[
         Path | None,
@@ -110,9 +110,9 @@ def _had(locale: str, *, templates: "MailTemplates") -> str:
 
 
 def _why_english(mail: "Mail", *, language: str) -> str:
-    from activities.mail_building import TO_OPERATORS
+    from workflows.names import Audience
 
-    if mail in TO_OPERATORS:
+    if mail.audience is Audience.OPERATORS:
         return "so are all mails to operators"
     return f"there is no {language}/{mail.value}.j2, and whose language is {language} gets it like this"
 
