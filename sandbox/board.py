@@ -1,15 +1,20 @@
 """What the demo shows while it runs and at its end: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+#: In lines: a longer mail is shown by its beginning.
+_LONGEST_MAIL = 14
+_BEGINNING = 12
 
 
 @dataclass(kw_only=True)
@@ -58,6 +63,11 @@ class Board:
         if self._live is None:
             self.note(f"{person}: {text}")
 
+    def command(self, *, person: str, text: str) -> None:
+        """Say which command is given about a person. It stays to be read, also where the lines are shown live."""
+        self.note(f"{person}: {text}")
+        self._lines[person].now = text
+
     def end(self, *, person: str, well: bool, text: str) -> None:
         """Say how a person's part ended."""
         self.tell(person=person, text=text)
@@ -71,14 +81,34 @@ class Board:
         """Print a line as it is."""
         self.console.print(Text(text), soft_wrap=True)
 
-    def show_results(self, rows: Iterable[tuple[str, str, str, str, bool]]) -> None:
+    def show_results(self, rows: Iterable[tuple[str, str, str, Iterable[str], bool]]) -> None:
         """Print the closing table: person, what was shown, outcome, evidence, and whether it ended as it should."""
         table = Table(title="What happened", title_justify="left", show_lines=True)
-        for heading in ("", "person", "what was shown", "outcome", "evidence"):
+        # Outcomes are long words: a column of their own would leave 80 columns little room for the evidence.
+        for heading in ("", "person", "what was shown, how it ended", "evidence"):
             table.add_column(heading, overflow="fold")
         for person, shows, outcome, evidence, well in rows:
-            table.add_row(_mark(well), person, shows, outcome, evidence)
+            how = Text.assemble(shows, "\n", (outcome, "bold"))
+            table.add_row(_mark(well), Text(person), how, Text("\n".join(evidence)))
         self.console.print(table)
+
+    def show_mails(self, title: str, mails: Iterable[Mapping[str, Any]]) -> None:
+        """Print how a mailbox looks: each mail's subject, and how its text begins."""
+        self.console.print()
+        self.console.print(Text(title, style="italic"))
+        listed = list(mails)
+        if not listed:
+            self._say_indented(Text("no mails"), by=2)
+        for mail in listed:
+            self._say_indented(Text(mail["subject"], style="bold"), by=2)
+            lines = [line for line in mail["text"].splitlines() if line.strip()]
+            if len(lines) > _LONGEST_MAIL:
+                lines = [*lines[:_BEGINNING], f"… and {len(lines) - _BEGINNING} more lines"]
+            for line in lines:
+                self._say_indented(Text(line), by=4)
+
+    def _say_indented(self, text: Text, *, by: int) -> None:
+        self.console.print(Padding(text, (0, 0, 0, by), expand=False))
 
     def _live_table(self) -> Table:
         table = Table(title=f"{time.monotonic() - self._began:.0f} s", title_justify="left")

@@ -9,6 +9,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -17,6 +18,7 @@ from sandbox.server import arguments_parser, listen, main
 from sandbox.service import Answer, Call, Route, Service
 
 _FAULTS = (FaultKind.SLOW, FaultKind.STATUS, FaultKind.LOST_ANSWER, FaultKind.LIE, FaultKind.DROP)
+_ALL_MAILS = "<a href='/'>All mails</a>"
 
 
 class Mailbox(Service):
@@ -67,31 +69,29 @@ class Mailbox(Service):
         self.journal.effect(user_id=recipient, effect="mail", key=mail["message-id"])
 
     def _list_mails(self, call: Call) -> Answer:
-        recipient = call.query.get("to")
-        rows = self.database.execute(
-            "select * from mails where ? is null or recipient = ? order by number", (recipient, recipient)
-        )
-        return Answer(body=[_as_json(row) for row in rows])
+        return Answer(body=[_as_json(row) for row in self._rows(call.query.get("to"))])
 
     def _show_index(self, call: Call) -> Answer:
         recipient = call.query.get("to")
-        rows = self.database.execute(
+        lines = "".join(_line_of(row) for row in self._rows(recipient))
+        table = f"<table><tr><th>Time<th>To<th>Subject{lines}</table>"
+        if recipient is None:
+            return Answer(body=_page("Mails", table))
+        return Answer(body=_page(f"Mails to {recipient}", f"{table}<p>{_ALL_MAILS}"))
+
+    def _rows(self, recipient: str | None) -> list[Any]:
+        return self.database.execute(
             "select * from mails where ? is null or recipient = ? order by number", (recipient, recipient)
-        )
-        lines = "".join(
-            f"<tr><td>{time.strftime('%H:%M:%S', time.localtime(row['at']))}<td>{html.escape(row['recipient'])}"
-            f"<td><a href='/mails/{row['number']}'>{html.escape(row['subject'] or '(no subject)')}</a>"
-            for row in rows
-        )
-        return Answer(body=_page("Mails", f"<table><tr><th>Time<th>To<th>Subject{lines}</table>"))
+        ).fetchall()
 
     def _show_mail(self, call: Call) -> Answer:
         row = self.database.execute("select * from mails where number = ?", (call.arguments["number"],)).fetchone()
         if row is None:
-            return Answer(status=404, body=_page("No such mail", "<a href='/'>All mails</a>"))
+            return Answer(status=404, body=_page("No such mail", _ALL_MAILS))
         mail = _as_json(row)
         shown = "".join(
-            f"<tr><th>{name}<td>{html.escape(str(mail[name]))}" for name in ("from", "to", "subject", "message_id")
+            f"<tr><th>{title}<td>{html.escape(str(mail[name]))}"
+            for name, title in (("from", "From"), ("to", "To"), ("subject", "Subject"), ("message_id", "Message-ID"))
         )
         # A frame without rights: whatever a mail brings along can't act on this page.
         body = (
@@ -99,7 +99,7 @@ class Mailbox(Service):
             if mail["html"]
             else f"<pre>{html.escape(mail['text'])}</pre>"
         )
-        return Answer(body=_page(mail["subject"], f"<table>{shown}</table>{body}<p><a href='/'>All mails</a>"))
+        return Answer(body=_page(mail["subject"], f"<table>{shown}</table>{body}<p>{_ALL_MAILS}"))
 
 
 class _Handler:
@@ -173,10 +173,20 @@ def _as_json(row: Any) -> dict[str, Any]:
     }
 
 
+def _line_of(row: Any) -> str:
+    """A mail's line in the list; its recipient leads to all that is theirs."""
+    theirs = html.escape(urlencode({"to": row["recipient"]}, safe="@"))
+    return (
+        f"<tr><td>{time.strftime('%H:%M:%S', time.localtime(row['at']))}"
+        f"<td><a href='/?{theirs}'>{html.escape(row['recipient'])}</a>"
+        f"<td><a href='/mails/{row['number']}'>{html.escape(row['subject'] or '(no subject)')}</a>"
+    )
+
+
 def _page(title: str, body: str) -> str:
     style = (
         "body{font:16px system-ui;margin:2rem auto;max-width:60rem}table{border-spacing:1rem .3rem}"
-        "th{text-align:left}iframe{width:100%;height:32rem;border:1px solid #ccc}"
+        "th{text-align:left}iframe{width:100%;height:70vh;min-height:32rem;border:1px solid #ccc}"
     )
     name = html.escape(title)
     return f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{style}</style><h1>{name}</h1>{body}"

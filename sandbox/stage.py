@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from sandbox.launch import Sandbox
 from worker.converter import DATA_CONVERTER
 
 _ROOT = Path(__file__).resolve().parent.parent
+#: The first is the one that a start without `--plan` takes.
+_PLANS = ("sandbox", "sandbox_team")
 _SERVER_WITHIN = 60.0
 _STOPPED_WITHIN = 10.0
 _ATTEMPTS = 3
@@ -61,7 +64,7 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Start everything: at its end a worker polls, or is about to."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_plan()
+        self._write_plans()
         try:
             # Both to their end, whatever becomes of the other: only then can they be stopped again.
             for problem in await asyncio.gather(self._start_temporal(), self.sandbox.start(), return_exceptions=True):
@@ -102,8 +105,16 @@ class Stage:
             "RETIREMENT_DATABASE_URL": f"sqlite:///{self.folder / 'ledger.db'}",
             "RETIREMENT_KEYS_FILE": str(self.folder / "keys.json"),
             "RETIREMENT_PLANS_DIR": str(self.folder / "plans"),
-            "RETIREMENT_PLAN": "sandbox",
+            "RETIREMENT_PLAN": _PLANS[0],
         }
+
+    def write_settings(self) -> Path:
+        """Write the settings as a file for a person's shell to read (`. FILE`), and return its path."""
+        path = self.folder / "settings.sh"
+        path.touch(mode=0o600)
+        settings = sorted(self.settings.items())
+        path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings))
+        return path
 
     async def retire(self, *arguments: str) -> Told:
         """Run a `retire` command to its end."""
@@ -131,15 +142,16 @@ class Stage:
                     raise StageError(f"the {name} ended with {process.returncode}; see {self._log(name)}")
             await asyncio.sleep(0.5)
 
-    def _write_plan(self) -> None:
-        """The sandbox's plan with a short cool-off and short patience: nobody watches a demo for two weeks."""
-        plan = yaml.safe_load((_ROOT / "plans" / "sandbox.yaml").read_text())
-        plan["cool_off"] = dict(self._cool_off)
-        for step, patience in self._patience.items():
-            plan["steps"][step]["patience"] = patience
+    def _write_plans(self) -> None:
+        """The sandbox's plans with a short cool-off and short patience: nobody watches a demo for two weeks."""
         folder = self.folder / "plans"
         folder.mkdir(exist_ok=True)
-        (folder / "sandbox.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+        for name in _PLANS:
+            plan = yaml.safe_load((_ROOT / "plans" / f"{name}.yaml").read_text())
+            plan["cool_off"] = dict(self._cool_off)
+            for step, patience in self._patience.items():
+                plan["steps"][step]["patience"] = patience
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
 
     async def _start_temporal(self) -> None:
         # The server takes no socket from us, so its ports are free only as far as anybody can tell; hence the attempts.

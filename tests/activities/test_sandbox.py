@@ -294,6 +294,9 @@ async def test_the_mailbox_shows_each_mail_as_json_and_as_a_page(sandbox: Sandbo
     page = sandbox.mailbox.http.get(f"/mails/{mail['number']}").text
     assert "Grüße &lt;script&gt;" in index and "Grüße &lt;script&gt;" in page
     assert "<iframe sandbox" in page
+    everybodys = sandbox.mailbox.http.get("/").text
+    assert f"Mails to {ada.email}" in index and "Mails to" not in everybodys
+    assert f"href='/?to={ada.email}'" in everybodys
 
 
 @pytest.mark.parametrize(("method", "status"), [("RCPT", 451), ("RCPT", 550), ("DATA", 451)])
