@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from activities.actions.wire import BadAddress
 from activities.addresses import address_of
 from ledger.ledger import Ledger
-from ledger.rows import CaseOpening, CaseState, StepAction, StoredPlan
+from ledger.rows import Case, CaseOpening, CaseState, StepAction, StoredPlan
 from plans.deadlines import due_at
 from plans.loading import PlanError, Plans
 from plans.model import Plan
@@ -24,6 +24,7 @@ from workflows.messages import (
     OpenCase,
     OpenedCase,
     PassPoint,
+    PlanOutline,
     RecordMessages,
     Start,
     TurnBack,
@@ -68,10 +69,10 @@ class CaseActivities:
             plan=StoredPlan(
                 digest=snapshot.digest, name=snapshot.name, format=snapshot.format, document=snapshot.document
             ),
-            hosts=_hosts(plan),
+            hosts=hosts_of(plan),
             cool_off_ends_at=cooling_off.ends_at(requested_at=requested_at, cool_off=cool_off),
             due_at=due_at(requested_at=requested_at, deadline=plan.deadline),
-            holders=("run", "mail") if plan.mail is not None else ("run",),
+            holders=("run", *_mail_holders(plan)),
         )
         return await self._opened(opening, start)
 
@@ -130,6 +131,7 @@ class CaseActivities:
             direction=argument.direction,
             now=argument.now,
             messages=argument.messages,
+            no_longer_held_by=argument.no_longer_held_by,
         )
         return Closed(state=case.state)
 
@@ -140,31 +142,45 @@ class CaseActivities:
         stored = await self._ledger.stored_plan(case.plan_digest)
         assert stored is not None  # stored in the transaction that opened the case
         plan = plan_from_document(stored.document, format=stored.format)
-        return OpenedCase(
-            retirement_id=case.retirement_id,
-            outline=outline_of(plan, digest=case.plan_digest, cool_off=start.cool_off),
-            state=case.state,
-            resumed=opening.resumed,
-            reason=case.reason,
-            code=case.code,
-            requested_at=case.requested_at,
-            cool_off_ends_at=case.cool_off_ends_at,
-            due_at=case.due_at,
-            ended=tuple(
-                row.outcome
-                for row in opening.steps
-                if row.action is StepAction.DO and row.outcome is not None and row.result is not StepResult.FAILED
-            ),
-            undone=tuple(
-                row.step
-                for row in opening.steps
-                if row.action is StepAction.UNDO and row.result not in (None, StepResult.FAILED)
-            ),
-            present=case.present or (),
-        )
+        outline = outline_of(plan, digest=case.plan_digest, cool_off=start.cool_off)
+        return opened_case(opening, case=case, outline=outline)
 
 
-def _hosts(plan: Plan) -> dict[str, str]:
+def opened_case(opening: CaseOpening, *, case: Case, outline: PlanOutline) -> OpenedCase:
+    """What a run is told of the case that it was given, and of how far earlier runs of it came."""
+    return OpenedCase(
+        retirement_id=case.retirement_id,
+        outline=outline,
+        state=case.state,
+        resumed=opening.resumed,
+        reason=case.reason,
+        code=case.code,
+        requested_at=case.requested_at,
+        cool_off_ends_at=case.cool_off_ends_at,
+        due_at=case.due_at,
+        ended=tuple(
+            row.outcome
+            for row in opening.steps
+            if row.action is StepAction.DO and row.outcome is not None and row.result is not StepResult.FAILED
+        ),
+        undone=tuple(
+            row.step
+            for row in opening.steps
+            if row.action is StepAction.UNDO and row.result not in (None, StepResult.FAILED)
+        ),
+        present=case.present or (),
+    )
+
+
+def _mail_holders(plan: Plan) -> tuple[str, ...]:
+    """Whose last mails need the vault."""
+    if plan.mail is None:
+        return ()
+    wanted = {"mail": True, "admins": bool(plan.mail.admins), "recipients": bool(plan.mail.recipients)}
+    return tuple(holder for holder, is_wanted in wanted.items() if is_wanted)
+
+
+def hosts_of(plan: Plan) -> dict[str, str]:
     """Each service's address as this worker sees it: another environment's worker must not erase in the wrong system."""
     hosts = {}
     for id, service in plan.services.items():

@@ -6,46 +6,33 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from activities.actions.action import Action, Call
+from activities.actions.action import Action
 from activities.actions.answers import (
-    ROUTE_UNKNOWN,
-    Answer,
     Held,
     Permanent,
     Transient,
-    meaning_of,
-)
-from activities.actions.answers import (
-    Absent as NotKnown,
 )
 from activities.attempts import Attempts, Trouble, Trying
-from activities.eligibility import RuleBroken, claimed, refusals
+from activities.eligibility import RuleBroken, addresses, claimed, refusals
 from activities.errors import try_again
 from activities.facts import Unknown, find_out
 from activities.first_contact import Worked, settled
+from activities.looking_up import look_up
 from activities.opening import Begun, names_of_probe
-from activities.probing import Seen, StillThere, ask, reading_rules
-from activities.rendering import RenderingError, evaluate, names_in
-from activities.step_run import ROUTE_UNPROVEN
+from activities.ownership.choosing import NobodySuitable
+from activities.ownership.looking import Look, NotSeen
+from activities.probing import Seen, StillThere, ask
+from activities.rendering import RenderingError, names_in
 from ledger.ledger import Ledger
-from ledger.rows import StepAction
+from ledger.rows import People, StepAction
 from plans.model import Absent, Step
 from plans.outline import lane_of
 from workflows.messages import CheckedSubject, Failure, Lane
 from workflows.names import Reason
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What the lookup said. `values` is None where it does not know the person."""
-
-    values: dict[str, Any] | None
-    trouble: Trouble | None = None
-    detail: str = ""
-
-
-class _GivenUp(Exception):
-    """Somebody could not be asked, for good. `answer` is what the check says then."""
+class GivenUp(Exception):
+    """Somebody could not be asked, for good, or what they said refuses it. `answer` is what the check says then."""
 
     def __init__(self, answer: CheckedSubject) -> None:
         super().__init__(answer.code)
@@ -58,6 +45,8 @@ class Judged:
 
     refused: tuple[str, ...] = ()
     claims: Mapping[str, int] = field(default_factory=dict)
+    #: Who else is concerned.
+    people: People = field(default_factory=lambda: People(), repr=False)
 
 
 @dataclass(kw_only=True)
@@ -82,32 +71,47 @@ class Check:
         """
         try:
             answer = await self._check()
-        except _GivenUp as given_up:
+        except GivenUp as given_up:
             answer = given_up.answer
         if answer.refused is not None:
             await self._keep_address()
         return answer
 
     async def ask_on(self, lane: Lane) -> CheckedSubject:
-        """Ask only the probes that lie on a lane of their own.
+        """Ask only the probes and inventories that lie on a lane of their own; at the re-check no probe.
 
         Raises:
             ApplicationError: TryAgain or StepHeld.
         """
         self.begun.need_vault(step=self.step_id)
         try:
-            present = await self._ask_all(self.begun, lane=lane)
-        except _GivenUp as given_up:
+            await self._take_inventories(self.begun, lane=lane)
+            present = () if self.again else await self._ask_all(self.begun, lane=lane)
+        except GivenUp as given_up:
             return given_up.answer
-        await self.ledger.add_present(retirement_id=self.begun.ref.retirement_id, present=present)
+        if not self.again:
+            await self.ledger.add_present(retirement_id=self.begun.ref.retirement_id, present=present)
         return CheckedSubject(present=present)
+
+    async def choose(self) -> CheckedSubject:
+        """Choose who takes over, once the inventories of all lanes are taken.
+
+        Raises:
+            ApplicationError: TryAgain or StepHeld.
+        """
+        self.begun.need_vault(step=self.step_id)
+        try:
+            await self._choose(self.begun, owning=await self._look(self.begun).owning())
+        except GivenUp as given_up:
+            return given_up.answer
+        return CheckedSubject(present=self.begun.case.present or (), chosen=True)
 
     async def _check(self) -> CheckedSubject:
         lookup = self.begun.plan.subject.lookup
         self.begun.need_vault(step=self.step_id, names=names_in(lookup.request))
-        found = await self._look_up()
+        found = await look_up(self.action, begun=self.begun, worked=self.worked, step_id=self.step_id, again=self.again)
         if found.trouble is not None:
-            await self._give_way(found.trouble, where=None, service=lookup.service, detail=found.detail)
+            await self.give_way(found.trouble, where=None, service=lookup.service, detail=found.detail)
         self.found = found.values
         if found.values is None and self.begun.plan.subject.absent is Absent.REFUSE:
             return CheckedSubject(refused=Reason.NO_SUCH_SUBJECT, present=self.begun.case.present or ())
@@ -119,16 +123,60 @@ class Check:
         # What the first look found stands, also for a run that took the case up from a lost one: by now an account would be
         # found locked that was locked by nobody but us.
         if self.again or self.begun.case.present is not None:
-            if self.begun.plan.claims:
-                await self.ledger.store_claims(retirement_id=self.begun.ref.retirement_id, claims=judged.claims)
-            return CheckedSubject(present=self.begun.case.present or ())
-        self.begun.need_vault(step=self.step_id)
-        values = found.values or {}
-        present = await self._ask_all(self.begun.with_subject(values), lane=self._own_lane)
-        await self.ledger.store_subject(
-            retirement_id=self.begun.ref.retirement_id, values=values, present=present, claims=judged.claims
-        )
-        return CheckedSubject(present=present)
+            present = self.begun.case.present or ()
+            begun = self.begun
+            await self._keep_judged(judged)
+        else:
+            self.begun.need_vault(step=self.step_id)
+            values = found.values or {}
+            begun = self.begun.with_subject(values)
+            present = await self._ask_all(begun, lane=self._own_lane)
+            await self.ledger.store_subject(
+                retirement_id=self.begun.ref.retirement_id,
+                values=values,
+                present=present,
+                claims=judged.claims,
+                people=judged.people,
+            )
+        return CheckedSubject(present=present, chosen=await self._look_at_belongings(begun))
+
+    async def _keep_judged(self, judged: Judged) -> None:
+        """What the rules say now takes the place of what they said at the first look."""
+        retirement_id = self.begun.ref.retirement_id
+        if self.begun.plan.claims:
+            await self.ledger.store_claims(retirement_id=retirement_id, claims=judged.claims)
+        if judged.people:
+            await self.ledger.keep_people(retirement_id=retirement_id, people=judged.people)
+
+    async def _look_at_belongings(self, begun: Begun) -> bool:
+        """What does the person own, and who takes it over? False where others have to be asked before that can be chosen."""
+        look = self._look(begun)
+        if not look.is_wanted:
+            return False
+        begun.need_vault(step=self.step_id)
+        owning = await self._take_inventories(begun, lane=self._own_lane)
+        if not look.may_choose_on(self._own_lane):
+            return False
+        await self._choose(begun, owning=owning)
+        return True
+
+    async def _take_inventories(self, begun: Begun, *, lane: Lane) -> tuple[str, ...]:
+        try:
+            return await self._look(begun).take_inventories(lane=lane)
+        except NotSeen as unseen:
+            await self.give_way(unseen.trouble, where=unseen.where, service=unseen.service, detail=unseen.detail)
+
+    async def _choose(self, begun: Begun, *, owning: tuple[str, ...]) -> None:
+        try:
+            await self._look(begun).choose(owning=owning)
+        except NobodySuitable as nobody:
+            present = self.begun.case.present or ()
+            raise GivenUp(CheckedSubject(refused=Reason.NO_SUCCESSOR, code=nobody.code, present=present)) from None
+        except NotSeen as unseen:
+            await self.give_way(unseen.trouble, where=unseen.where, service=unseen.service, detail=unseen.detail)
+
+    def _look(self, begun: Begun) -> Look:
+        return Look(action=self.action, ledger=self.ledger, begun=begun, step_id=self.step_id)
 
     async def _keep_address(self) -> None:
         """Whoever is refused at the first look is told so: the mail finds them in the vault, like every mail."""
@@ -145,7 +193,8 @@ class Check:
 
     async def _judge(self, values: dict[str, Any]) -> Judged:
         plan = self.begun.plan
-        if not plan.eligibility and not plan.claims:
+        admins = plan.mail.admins if plan.mail is not None else ()
+        if not plan.eligibility and not plan.claims and not admins:
             return Judged()
         begun = self.begun.with_subject(values)
         try:
@@ -159,50 +208,17 @@ class Check:
                 found = await find_out(self.action, call=call, fact=fact)
                 if isinstance(found, Unknown):
                     where = f"facts.{id}"
-                    await self._give_way(found.trouble, where=where, service=fact.service, detail=found.detail)
+                    await self.give_way(found.trouble, where=where, service=fact.service, detail=found.detail)
                 facts[id] = found.value
-            return Judged(refused=refusals(plan.eligibility, {**begun.context, "facts": facts}), claims=claims)
+            context = {**begun.context, "facts": facts}
+            return Judged(
+                refused=refusals(plan.eligibility, context),
+                claims=claims,
+                people={"admins": addresses(admins, context)} if admins else {},
+            )
         except RuleBroken as broken:
             service = plan.subject.lookup.service
-            await self._give_way(Permanent(code=broken.code), where=None, service=service, detail=broken.code)
-
-    async def _look_up(self) -> Found:
-        lookup = self.begun.plan.subject.lookup
-        detail = lookup.request.title
-        try:
-            call = self.begun.call(step=self.step_id, service=lookup.service, request=lookup.request)
-            answer = await self.action.call(call)
-        except RenderingError as error:
-            return Found(values=None, trouble=Permanent(code=error.code), detail=detail)
-        detail = self.action.describe(call, answer)
-        absent = tuple(sorted(ROUTE_UNKNOWN))
-        rules = reading_rules(call, absent=absent, succeeded_before=self.worked.has(call.service))
-        match meaning_of(answer, rules):
-            case NotKnown():
-                return await self._unknown(call, detail=detail)
-            case Transient() | Permanent() | Held() as trouble:
-                return Found(values=None, trouble=trouble, detail=detail)
-            case _:
-                return self._fields(call, answer, detail=detail)
-
-    async def _unknown(self, call: Call, *, detail: str) -> Found:
-        """Nobody of that id, unless the address is wrong. At the re-check the lookup has answered before."""
-        is_trusted = self.again or self.begun.plan.subject.lookup.absent_unchecked is not None
-        known = True if is_trusted else await self.action.is_route_known(call)
-        if known is None:
-            trouble: Trouble | None = Transient(code="route_check_failed", touched=False)
-        else:
-            trouble = None if known else Permanent(code=ROUTE_UNPROVEN)
-        return Found(values=None, trouble=trouble, detail=detail)
-
-    def _fields(self, call: Call, answer: Any, *, detail: str) -> Found:
-        fields = self.begun.plan.subject.lookup.fields
-        context = {**call.context, **(answer.values if isinstance(answer, Answer) else {})}
-        try:
-            values = {name: evaluate(expression, context) for name, expression in fields.items()}
-        except RenderingError as error:
-            return Found(values=None, trouble=Transient(code=error.code, touched=False), detail=detail)
-        return Found(values=values)
+            await self.give_way(Permanent(code=broken.code), where=None, service=service, detail=broken.code)
 
     async def _ask_all(self, begun: Begun, *, lane: Lane) -> tuple[str, ...]:
         """The steps of a lane whose probe saw the person."""
@@ -218,7 +234,7 @@ class Check:
         for (id, step), found in zip(asked.items(), seen, strict=True):
             if isinstance(found.verdict, Transient | Permanent | Held):
                 # A probe that can't answer now could not prove the erasure either.
-                await self._give_way(found.verdict, where=id, service=step.service or "", detail=found.detail)
+                await self.give_way(found.verdict, where=id, service=step.service or "", detail=found.detail)
         return tuple(id for id, found in zip(asked, seen, strict=True) if isinstance(found.verdict, StillThere))
 
     async def _ask(self, begun: Begun, id: str, step: Step) -> Seen:
@@ -229,15 +245,20 @@ class Check:
         except RenderingError as error:
             return Seen(verdict=Permanent(code=error.code), detail=step.probe.request.title)
 
-    async def _give_way(self, trouble: Trouble, *, where: str | None, service: str, detail: str) -> NoReturn:
-        """Not now, held, or refused. `where` is what was asked, if it wasn't the lookup."""
+    async def give_way(self, trouble: Trouble, *, where: str | None, service: str, detail: str) -> NoReturn:
+        """Not now, held, or refused. `where` is what was asked, if it wasn't the lookup.
+
+        Raises:
+            ApplicationError: TryAgain or StepHeld.
+            GivenUp: refused, or out of patience.
+        """
         trouble = await settled(
             self.ledger, trouble=trouble, retirement_id=self.begun.ref.retirement_id, service=service
         )
         code = trouble.code if where is None else f"{where}:{trouble.code}"
         refused = CheckedSubject(refused=Reason.LOOKUP_FAILED, code=code, present=self.begun.case.present or ())
         if isinstance(trouble, Permanent):
-            raise _GivenUp(refused)
+            raise GivenUp(refused)
         trying = Trying(
             retirement_id=self.begun.ref.retirement_id,
             step=self.step_id,
@@ -248,12 +269,16 @@ class Check:
         if isinstance(trouble, Transient):
             after = await self.attempts.next_wait(trying, code=trouble.code, touched=False, wait=trouble.wait)
             if after is None:
-                raise _GivenUp(refused)
+                raise GivenUp(refused)
             raise try_again(failure=Failure(code=trouble.code, step=where or self.step_id, detail=detail), after=after)
         await self.attempts.give_way(trying, trouble=trouble, detail=detail, row=self.begun.row)
 
     def _patience_with(self, where: str | None) -> timedelta:
         plan = self.begun.plan
         # A step may be called like a fact; only a fact is asked under this prefix.
-        fact = plan.facts.get(where.removeprefix("facts.")) if where and where.startswith("facts.") else None
-        return plan.subject.lookup.patience if fact is None else fact.patience
+        kind, _, id = (where or "").partition(".")
+        if kind == "facts" and id in plan.facts:
+            return plan.facts[id].patience
+        if kind == "successors" and id in plan.successors:
+            return plan.successors[id].patience
+        return plan.subject.lookup.patience

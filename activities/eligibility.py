@@ -1,6 +1,6 @@
 """The plan's rules and claims, worked out for one person. Pure: everything they may name is given."""
 
-from activities.rendering import Context, RenderingError, holds, render_text
+from activities.rendering import Context, RenderingError, evaluate, holds, render_text
 from plans.model import Claim, Rule
 
 
@@ -41,3 +41,19 @@ def claimed(claims: tuple[Claim, ...], context: Context) -> tuple[str, ...]:
     except RenderingError as error:
         raise RuleBroken(code=f"claims:{error.code}") from None
     return tuple(dict.fromkeys(wanted))
+
+
+def addresses(expressions: tuple[str, ...], context: Context) -> list[str]:
+    """The mail addresses that a plan names, or works out: one, or a list; whoever has none is left out.
+
+    Raises:
+        RuleBroken: a value is missing, or the expression fails.
+    """
+    found: list[str] = []
+    try:
+        for expression in expressions:
+            value = evaluate(expression, context) if "{{" in expression else expression
+            found += value if isinstance(value, list) else [value]
+    except RenderingError as error:
+        raise RuleBroken(code=f"mail.admins:{error.code}") from None
+    return list(dict.fromkeys(str(address) for address in found if address))

@@ -8,7 +8,14 @@ from workflows.names import StepResult
 
 #: Outcomes that only come about where a service has let us do something.
 _SUCCEEDED = frozenset(
-    {StepResult.ERASED, StepResult.ABSENT, StepResult.DONE, StepResult.SCRUBBED, StepResult.UNVERIFIED}
+    {
+        StepResult.ERASED,
+        StepResult.ABSENT,
+        StepResult.DONE,
+        StepResult.SCRUBBED,
+        StepResult.UNVERIFIED,
+        StepResult.TRANSFERRED,
+    }
 )
 
 

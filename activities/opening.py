@@ -1,6 +1,7 @@
 """What every step activity does first: find case, plan and vault entry, and refuse what must not be called."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from activities.addresses import address_of, is_same_place
 from activities.errors import step_failed, step_held
 from activities.rendering import names_in, names_in_expression
 from ledger.ledger import Ledger
-from ledger.rows import Case, CaseState, StepAction, StepRow, VaultValues
+from ledger.rows import Case, CaseState, StepAction, StepRow, VaultValues, no_values
 from plans.model import Plan, Probe, Step
 from plans.outline import lane_of, plan_from_document
 from plans.requests import Request
@@ -20,7 +21,7 @@ from plans.secrets import SecretMissing
 from workflows.messages import CaseRef, Failure
 from workflows.names import HeldCause, calls_queue
 
-_VAULT_NAMES = frozenset({"subject", "saved"})
+_VAULT_NAMES = frozenset({"subject", "saved", "successor", "asset"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +37,49 @@ class Begun:
     @property
     def context(self) -> dict[str, Any]:
         """What the plan's templates may name."""
-        known = {"user_id": self.ref.user_id, "tenant": self.ref.tenant, "retirement_id": self.ref.retirement_id}
-        return known | ({} if self.values is None else dict(self.values))
+        known = {
+            "user_id": self.ref.user_id,
+            "tenant": self.ref.tenant,
+            "retirement_id": self.ref.retirement_id,
+            "pseudonym": pseudonym_of(self.ref.retirement_id),
+        }
+        if self.values is None:
+            return known
+        return {**known, "subject": self.values["subject"], "saved": self.values["saved"]}
 
     def with_subject(self, subject: dict[str, Any]) -> "Begun":
         """The same, with what the lookup has just found."""
-        saved = {} if self.values is None else self.values["saved"]
-        return replace(self, values=VaultValues(subject=subject, saved=saved))
+        return replace(self, values={**(self.values or no_values()), "subject": subject})
+
+    def with_successors(self, successors: dict[str, dict[str, Any]]) -> "Begun":
+        """The same, with who was just chosen to take over, by policy."""
+        return replace(self, values={**(self.values or no_values()), "successors": successors})
 
     def saved_by(self, step: str) -> dict[str, Any]:
         """What a step has saved so far."""
-        return dict((self.values or {"saved": {}})["saved"].get(step, {}))
+        return dict((self.values or no_values())["saved"].get(step, {}))
 
-    def call(self, *, step: str, service: str, request: Request, key: str | None = None) -> Call:
+    @property
+    def hands_over_only_named(self) -> bool:
+        """Are only assets handed over that the request names?"""
+        return (self.values or no_values())["people"].get("only_named", False)
+
+    def successor_of(self, policy: str | None) -> dict[str, Any] | None:
+        """Who takes over by a policy, if somebody was chosen."""
+        return (self.values or no_values())["successors"].get(policy or "")
+
+    def call(
+        self,
+        *,
+        step: str,
+        service: str,
+        request: Request,
+        key: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Call:
         """A call to a service, which must be the very system that the retirement was begun with.
+
+        `more` is what its templates may name besides: an asset, a successor.
 
         Raises:
             ApplicationError: StepHeld, where this worker's environment names another host.
@@ -58,7 +88,7 @@ class Begun:
         if not is_same_place(offered, known=self.case.hosts.get(service)):
             failure = Failure(code="other_host", step=step, detail=service, held=HeldCause.CONFIGURATION)
             raise step_held(failure=failure)
-        return Call(service=offered, request=request, context=self.context, key=key)
+        return Call(service=offered, request=request, context={**self.context, **(more or {})}, key=key)
 
     def need_vault(self, *, step: str, names: frozenset[str] = _VAULT_NAMES) -> None:
         """Hold where values of the vault are needed and the entry is missing: a missing row is never "absent"."""
@@ -112,6 +142,11 @@ class Opening:
                 raise step_held(failure=Failure(code="plan_missing", step=step, held=HeldCause.CONFIGURATION))
             plan = self._plans[digest] = plan_from_document(stored.document, format=stored.format)
         return plan
+
+
+def pseudonym_of(retirement_id: str) -> str:
+    """What stands for the person where something of theirs stays: opaque, and the same in all services."""
+    return f"deleted-{retirement_id.partition('-')[2][:16]}"
 
 
 def names_of(step: Step) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Asking whether the person is still there, and whether a "not found" is to be believed."""
+"""Asking whether the person is still there, and how answers to reads and deeds are understood."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,9 @@ from activities.actions.answers import (
     Transient,
     meaning_of,
 )
+from activities.first_contact import Worked
 from activities.rendering import RenderingError, holds
-from plans.model import Probe
+from plans.model import Probe, Step
 from plans.services import HttpService
 
 
@@ -49,6 +50,23 @@ def reading_rules(call: Call, *, absent: tuple[int, ...] = (), succeeded_before:
         transient=service.transient,
         permanent=service.permanent,
         succeeded_before=succeeded_before,
+    )
+
+
+def deed_rules(
+    call: Call, *, step: Step, worked: Worked, absent: tuple[int, ...] | None = None, polled: bool = False
+) -> Rules:
+    """How the answer to a step's own request, its undo or its last resort is understood: as the step says.
+
+    `absent`: codes that take the place of the step's.
+    """
+    return Rules(
+        method=call.request.verb,
+        absent=step.absent if absent is None else absent,
+        transient=step.transient,
+        permanent=step.permanent,
+        polled=polled,
+        succeeded_before=worked.has(call.service),
     )
 
 

@@ -12,7 +12,6 @@ from activities.actions.answers import (
     Done,
     Held,
     Permanent,
-    Rules,
     Transient,
     Working,
     meaning_of,
@@ -21,10 +20,12 @@ from activities.attempts import Attempts, Trouble, Trying, now
 from activities.errors import try_again
 from activities.first_contact import Worked, settled
 from activities.opening import Begun, names_of_probe
-from activities.probing import Gone, Seen, StillThere, ask, reading_rules
+from activities.ownership.succession import Succession
+from activities.paging import NotTold
+from activities.probing import Gone, Seen, StillThere, ask, deed_rules, reading_rules
 from activities.rendering import RenderingError, evaluate, holds
 from ledger.ledger import Ledger
-from ledger.rows import StepAction
+from ledger.rows import StepAction, no_values
 from plans.model import SHORT_POLL, Identifiers, LastResort, Probe, Step, StepPhase
 from plans.requests import Request
 from workflows.messages import Failure, StepOutcome
@@ -58,6 +59,8 @@ class StepRun:
     saved: dict[str, Any] = field(init=False, repr=False)
     trying: Trying = field(init=False)
     lies: int = field(init=False)
+    #: What templates may name of who takes over; None until that was asked.
+    _takes_over: dict[str, Any] | None = field(default=None, repr=False)
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,8 @@ class StepRun:
             ApplicationError: TryAgain, StepFailed or StepHeld.
         """
         try:
+            if self._takes_over is None:
+                self._takes_over = await self._succession.confirmed()
             if self.saved.get(PLACE):
                 return await self._ask_progress(self.saved[PLACE])
             if self.lies and self.step.probe is not None:
@@ -91,12 +96,16 @@ class StepRun:
             return await self._call()
         except RenderingError as error:
             await self._give_way(Permanent(code=error.code), detail=_route(self.step))
+        except NotTold as untold:
+            await self._give_way(untold.trouble, detail=untold.detail)
 
     async def _call(self) -> StepOutcome | timedelta:
         call = self._own_call()
         answer = await self.action.call(call)
         detail = self.action.describe(call, answer)
-        meaning = meaning_of(answer, self._rules(call, polled=self.step.poll is not None))
+        meaning = meaning_of(
+            answer, deed_rules(call, step=self.step, worked=self.worked, polled=self.step.poll is not None)
+        )
         match meaning:
             case Working() if isinstance(answer, Answer):
                 return await self._accepted(call, answer, detail=detail)
@@ -114,14 +123,14 @@ class StepRun:
         trouble = await settled(self.ledger, trouble=trouble, retirement_id=retirement_id, service=self.service)
         if isinstance(trouble, Permanent) and self.step.on_permanent is not None:
             return await self._scrub(self.step.on_permanent, refused=detail)
-        await self._give_way(trouble, detail=detail)
+        await self.attempts.give_way(self.trying, trouble=trouble, detail=detail, row=self.begun.row)
 
     async def _scrub(self, resort: LastResort, *, refused: str) -> StepOutcome:
         """The last resort. A repeat after a crash asks for the erasure first, is refused again, and comes back here."""
         call = self._own_call(request=resort.request, suffix=":last_resort")
         answer = await self.action.call(call)
         detail = f"{refused}; then {self.action.describe(call, answer)}"
-        meaning = meaning_of(answer, self._rules(call))
+        meaning = meaning_of(answer, deed_rules(call, step=self.step, worked=self.worked))
         if isinstance(meaning, Transient | Permanent | Held):
             await self._give_way(meaning, detail=detail)
         if not isinstance(meaning, Done):
@@ -296,25 +305,16 @@ class StepRun:
             service=self.service,
             request=asked,
             key=f"{key}:{self.lies}" if self.lies else key,
+            more=self._takes_over,
         )
 
     def _probe_call(self, probe: Probe | None = None) -> Call:
         asked = probe or self.step.probe
         assert asked is not None
         # What this very attempt saved may be what the probe asks for.
-        saved = {**(self.begun.values or {"saved": {}})["saved"], self.step_id: self.saved}
-        call = self.begun.call(step=self.step_id, service=self.service, request=asked.request)
+        saved = {**(self.begun.values or no_values())["saved"], self.step_id: self.saved}
+        call = self.begun.call(step=self.step_id, service=self.service, request=asked.request, more=self._takes_over)
         return replace(call, context={**call.context, "saved": saved})
-
-    def _rules(self, call: Call, *, polled: bool = False) -> Rules:
-        return Rules(
-            method=call.request.verb,
-            absent=self.step.absent,
-            transient=self.step.transient,
-            permanent=self.step.permanent,
-            polled=polled,
-            succeeded_before=self.worked.has(call.service),
-        )
 
     async def _give_way(self, trouble: Trouble, *, detail: str, lied: bool = False) -> NoReturn:
         trouble = await settled(
@@ -333,7 +333,14 @@ class StepRun:
             service=self.service,
             saved=self.saved if self.saved != self.begun.saved_by(self.step_id) else None,
         )
+        await self._succession.end()
         return outcome
+
+    @property
+    def _succession(self) -> Succession:
+        return Succession(
+            action=self.action, ledger=self.ledger, begun=self.begun, step_id=self.step_id, step=self.step
+        )
 
     async def _keep_saved(self) -> None:
         await self.ledger.save_values(retirement_id=self.begun.ref.retirement_id, step=self.step_id, saved=self.saved)

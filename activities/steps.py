@@ -18,6 +18,8 @@ from activities.checking import Check
 from activities.errors import step_failed, step_held, try_again
 from activities.first_contact import Worked
 from activities.opening import Begun, Opening, names_of
+from activities.ownership.permitting import Permission
+from activities.ownership.transferring import Transfer
 from activities.patience import Tries
 from activities.rendering import names_in, names_in_expression
 from activities.step_run import StepRun
@@ -25,7 +27,7 @@ from activities.undoing import Undoing
 from activities.verifying import Verification
 from ledger.errors import LedgerUnavailable, UnknownCase, VaultLocked, VaultMissing
 from ledger.ledger import Ledger
-from ledger.rows import CaseState, StepAction
+from ledger.rows import CaseKind, CaseState, StepAction
 from plans.model import Step, StepPhase
 from plans.outline import UnknownPlanFormat
 from plans.secrets import SecretMissing
@@ -34,17 +36,19 @@ from workflows.messages import (
     CaseRef,
     CheckedSubject,
     CheckSubject,
+    CheckTransfer,
     Failure,
     RunStep,
     StepOutcome,
     VerifiedErasure,
     VerifyErasure,
 )
-from workflows.names import MAIN, HeldCause
+from workflows.names import HeldCause
 
 #: Where a step of each phase has its place. A run that believes otherwise (a reset, a second run) is stopped here.
 _STATE_OF_PHASE = {
     StepPhase.FREEZE: CaseState.OPEN,
+    StepPhase.TRANSFER: CaseState.PAST_RETURN,
     StepPhase.ERASE: CaseState.PAST_RETURN,
     StepPhase.RELEASE: CaseState.PAST_RETURN,
 }
@@ -70,7 +74,9 @@ class StepActivities:
         """Look the person up, and ask every probe once whether they are there. Only reads; one write to store it."""
         step = "subject.recheck" if check.again else "subject.lookup"
         if check.lane is not None:
-            step = f"subject.probes:{check.lane.queue or MAIN}:{check.lane.rate_key or ''}"
+            step = f"subject.probes:{check.lane.name}"
+        if check.choose:
+            step = "subject.successors"
         async with self._guarded(check, step=step):
             begun = await self._opening.begin(check, step=step, action=StepAction.DO)
             work = Check(
@@ -82,7 +88,28 @@ class StepActivities:
                 again=check.again,
                 step_id=step,
             )
+            if check.choose:
+                return await work.choose()
             return await (work.run() if check.lane is None else work.ask_on(check.lane))
+
+    @activity.defn(name=names.Activity.CHECK_TRANSFER)
+    async def check_transfer(self, check: CheckTransfer) -> CheckedSubject:
+        """May whoever is named take over? Only reads; what it chooses is stored."""
+        step = "subject.lookup"
+        async with self._guarded(check, step=step):
+            begun = await self._opening.begin(check, step=step, action=StepAction.DO)
+            asking = Check(
+                action=self._action,
+                ledger=self._ledger,
+                attempts=self._attempts,
+                worked=self._worked,
+                begun=begun,
+                again=False,
+                step_id=step,
+            )
+            steps = (_step_of(begun, id) for id in check.steps)
+            policies = dict.fromkeys(step.successor for step in steps if step.successor is not None)
+            return await Permission(check=asking).ask(policies)
 
     @activity.defn(name=names.Activity.RUN_STEP)
     async def run_step(self, run: RunStep) -> StepOutcome:
@@ -99,6 +126,21 @@ class StepActivities:
                 raise step_failed(failure=Failure(code="unknown_step", step=run.step))
             keeps = frozenset({"saved"}) if step.save or step.poll else frozenset[str]()
             begun.need_vault(step=run.step, names=names_of(step) | keeps)
+            if step.assets is not None:
+                transfer = Transfer(
+                    action=self._action,
+                    ledger=self._ledger,
+                    attempts=self._attempts,
+                    worked=self._worked,
+                    begun=begun,
+                    step_id=run.step,
+                    step=step,
+                    assets=step.assets,
+                    service=step.service,
+                    only_known=begun.hands_over_only_named,
+                    stands_alone=begun.case.kind is CaseKind.TRANSFER,
+                )
+                return await to_its_end(transfer.attempt())
             work = StepRun(
                 action=self._action,
                 ledger=self._ledger,

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from activities.actions.action import Action
-from activities.actions.answers import Absent, Done, Permanent, Rules, Transient, Working, meaning_of
+from activities.actions.answers import Absent, Done, Permanent, Transient, Working, meaning_of
 from activities.attempts import Attempts, Trouble, Trying, now
 from activities.first_contact import Worked, settled
 from activities.opening import Begun
+from activities.probing import deed_rules
 from activities.rendering import VALUE_MISSING, RenderingError, holds, names_in, names_in_expression
 from activities.step_run import ROUTE_UNPROVEN
 from ledger.ledger import Ledger
@@ -66,13 +67,7 @@ class Undoing:
         )
         answer = await self.action.call(call)
         detail = self.action.describe(call, answer)
-        rules = Rules(
-            method=self.undo.request.verb,
-            absent=self.step.absent if self.undo.absent is None else self.undo.absent,
-            transient=self.step.transient,
-            permanent=self.step.permanent,
-            succeeded_before=self.worked.has(call.service),
-        )
+        rules = deed_rules(call, step=self.step, worked=self.worked, absent=self.undo.absent)
         match meaning_of(answer, rules):
             case Done() | Working():
                 return await self._end(detail=detail)
@@ -94,7 +89,7 @@ class Undoing:
         trouble = await settled(self.ledger, trouble=trouble, retirement_id=retirement_id, service=self.service)
         if isinstance(trouble, Permanent) and await self._never_took_effect():
             return await self._end(code=NOTHING_TO_UNDO, detail=detail)
-        await self._give_way(trouble, detail=detail)
+        await self.attempts.give_way(self.trying, trouble=trouble, detail=detail, row=self.begun.row)
 
     async def _unsayable(self, error: RenderingError) -> StepOutcome:
         """The request can't be made. Where the freeze step never took effect that is as it should be."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
-from ledger import claims, schema
+from ledger import claims, schema, successions
 from ledger.correspondence import append_messages
 from ledger.errors import LedgerConflict, UnknownCase
 from ledger.opening import nothing_is_gone
-from ledger.rows import Case, CaseState, StoredPlan
+from ledger.rows import Case, CaseKind, CaseState, StoredPlan
 from ledger.steps import read_steps
 from ledger.vault import RUN, Vault
 from workflows.messages import MessageRow, Moved
@@ -38,7 +38,7 @@ _ONE = select(_TABLE).where(_TABLE.c.retirement_id == bindparam("retirement_id")
 _LOCKED_ONE = _ONE.with_for_update()
 _OF_SUBJECT = (
     select(_TABLE)
-    .where(_TABLE.c.subject_key == bindparam("subject_key"))
+    .where(_TABLE.c.subject_key == bindparam("subject_key"), _TABLE.c.kind == bindparam("kind"))
     .order_by(_TABLE.c.opened_at.desc(), _TABLE.c.state.desc())
 )
 _PLAN = select(schema.plans).where(schema.plans.c.digest == bindparam("digest"))
@@ -47,7 +47,16 @@ _PLAN_KNOWN = select(schema.plans.c.digest).where(schema.plans.c.digest == bindp
 
 def new_retirement_id() -> str:
     """An opaque id: 128 random bits."""
-    return "r-" + base64.b32encode(secrets.token_bytes(16)).decode("ascii").rstrip("=").lower()
+    return f"r-{_random()}"
+
+
+def new_transfer_id() -> str:
+    """The same, told from a retirement's at a glance."""
+    return f"t-{_random()}"
+
+
+def _random() -> str:
+    return base64.b32encode(secrets.token_bytes(16)).decode("ascii").rstrip("=").lower()
 
 
 def read_case(connection: Connection, *, retirement_id: str, lock: bool = False) -> Case | None:
@@ -69,17 +78,25 @@ def existing_case(connection: Connection, *, retirement_id: str, lock: bool = Fa
     return case
 
 
-def cases_of_subject(connection: Connection, *, subject_key: str, lock: bool = False) -> list[Case]:
+def cases_of_subject(
+    connection: Connection, *, subject_key: str, kind: CaseKind = CaseKind.RETIREMENT, lock: bool = False
+) -> list[Case]:
     """All cases of a subject, newest first."""
     statement = _OF_SUBJECT.with_for_update() if lock else _OF_SUBJECT
-    return [case_of(row) for row in connection.execute(statement, {"subject_key": subject_key}).mappings()]
+    key = {"subject_key": subject_key, "kind": kind.value}
+    return [case_of(row) for row in connection.execute(statement, key).mappings()]
 
 
 def select_cases(
-    connection: Connection, *, live_only: bool, outcome: Outcome | None, plan: str | None, limit: int
+    connection: Connection, *, live_only: bool, outcome: Outcome | None, plan: str | None, limit: int, kind: CaseKind
 ) -> list[Case]:
     """Cases, newest first."""
-    statement = select(_TABLE).order_by(_TABLE.c.opened_at.desc(), _TABLE.c.retirement_id).limit(limit)
+    statement = (
+        select(_TABLE)
+        .where(_TABLE.c.kind == kind.value)
+        .order_by(_TABLE.c.opened_at.desc(), _TABLE.c.retirement_id)
+        .limit(limit)
+    )
     if live_only:
         statement = statement.where(_TABLE.c.state != CaseState.CLOSED.value, _TABLE.c.outcome.is_(None))
     if outcome is not None:
@@ -130,8 +147,14 @@ def move_case(
         return Moved(moved=True, state=case.state.value)
     if case.state is not move[0] or (move[0] is CaseState.PAST_RETURN and not _may_turn_back(connection, case)):
         return Moved(moved=False, state=case.state.value)
-    if move[1] is CaseState.PAST_RETURN and case.claims:
-        if not claims.take(connection, retirement_id=retirement_id, claims=case.claims):
+    if move[1] is CaseState.PAST_RETURN:
+        if successions.is_one_lost(connection, retirement_id=retirement_id):
+            return Moved(moved=False, state=case.state.value, successor_lost=True)
+        # Whoever only hands over what they own now may be given more later.
+        goes = case.kind is CaseKind.RETIREMENT
+        if goes and successions.is_awaited(connection, subject_key=case.subject_key):
+            return Moved(moved=False, state=case.state.value, awaited=True)
+        if case.claims and not claims.take(connection, retirement_id=retirement_id, claims=case.claims):
             return Moved(moved=False, state=case.state.value, claim_lost=True)
     changes: dict[str, Any] = {"state": move[1].value, "since": now}
     if reason is not None:
@@ -157,8 +180,11 @@ def close_case(
     direction: Direction | None,
     now: datetime,
     messages: Iterable[MessageRow],
+    no_longer_held_by: Iterable[str] = (),
 ) -> Case:
     """Record how a run ended. COMPLETE and ABORTED close the case; ERRORED leaves it to a resume, with its vault entry.
+
+    `no_longer_held_by`: holders of the vault whose mail will not be sent, after all.
 
     Raises:
         LedgerConflict: a case that never passed the point can't be COMPLETE, one that did can't be ABORTED.
@@ -180,8 +206,10 @@ def close_case(
     if outcome is not Outcome.ERRORED:
         if case.claims:
             claims.give_back(connection, retirement_id=retirement_id)
+        successions.end(connection, retirement_id=retirement_id)
         vault.limit_holds(connection, retirement_id=retirement_id, until=now + LONGEST_HOLD)
-        vault.release(connection, retirement_id=retirement_id, holder=RUN, now=now)
+        for holder in (*no_longer_held_by, RUN):
+            vault.release(connection, retirement_id=retirement_id, holder=holder, now=now)
     return existing_case(connection, retirement_id=retirement_id)
 
 
@@ -190,6 +218,8 @@ def case_of(row: RowMapping) -> Case:
     present = row["present"]
     return Case(
         retirement_id=row["retirement_id"],
+        kind=CaseKind(row["kind"]),
+        subject_key=row["subject_key"],
         workflow_id=row["workflow_id"],
         state=CaseState(row["state"]),
         outcome=None if row["outcome"] is None else Outcome(row["outcome"]),

@@ -106,6 +106,14 @@ class Keys:
         """The ledger's name for what is claimed: it may name an organisation, or a person."""
         return self._hash("claim", tenant or "", claim)
 
+    def asset_key(self, *, asset: str, retirement_id: str) -> str:
+        """The ledger's name for what somebody owns, another one in every case."""
+        return self._hash("asset", retirement_id, asset)
+
+    def wish_key(self, *, wish: str, tenant: str | None) -> str:
+        """The ledger's name for what somebody asks for: the same wish again is recognised."""
+        return self._hash("wish", tenant or "", wish)
+
     def _hash(self, *texts: str) -> str:
         parts = (text.encode("utf-8", "surrogatepass") for text in texts)
         message = b"".join(struct.pack(">I", len(part)) + part for part in parts)

@@ -6,21 +6,21 @@ from typing import Any
 
 from sqlalchemy import Connection, null
 
-from ledger import cases, correspondence, starts, steps
+from ledger import assets, cases, correspondence, starts, steps, successions, transfers
 from ledger.records import Records
 from ledger.rows import (
+    Asset,
     Case,
     CaseOpening,
     CaseState,
+    People,
     StepAction,
     StepRow,
     StoredPlan,
 )
+from ledger.transfers import TransferOpening, TransferWish
 from workflows.messages import MessageRow, Moved, Start, StepOutcome
-from workflows.names import Direction, Outcome, Reason
-
-#: The holder that mails are for.
-MAIL_HOLDER = "mail"
+from workflows.names import AssetResult, Direction, Outcome, Reason
 
 
 class Ledger(Records):
@@ -88,6 +88,7 @@ class Ledger(Records):
         direction: Direction | None,
         now: datetime,
         messages: Sequence[MessageRow],
+        no_longer_held_by: Sequence[str] = (),
     ) -> Case:
         """Record how a run ended; see `cases.close_case`. A case that is closed stays as it is."""
         return await self._database.write(
@@ -100,6 +101,7 @@ class Ledger(Records):
                 direction=direction,
                 now=now,
                 messages=messages,
+                no_longer_held_by=no_longer_held_by,
             )
         )
 
@@ -177,6 +179,7 @@ class Ledger(Records):
         values: Mapping[str, Any],
         present: tuple[str, ...] | None,
         claims: Mapping[str, int] | None = None,
+        people: People | None = None,
     ) -> None:
         """Keep what the lookup found in the vault, and on the case whom the probes saw and what it will claim.
 
@@ -190,6 +193,8 @@ class Ledger(Records):
         def write(connection: Connection) -> None:
             case = cases.existing_case(connection, retirement_id=retirement_id, lock=True)
             self._vault.keep_subject(connection, retirement_id=retirement_id, values=values)
+            if people:
+                self._vault.keep_people(connection, retirement_id=retirement_id, people=people)
             if case.state is CaseState.OPEN:
                 changes = {"present": null() if present is None else list(present), "claims": _or_null(claims)}
                 cases.change_case(connection, retirement_id=retirement_id, changes=changes)
@@ -237,6 +242,138 @@ class Ledger(Records):
             lambda connection: self._vault.keep_saved(connection, retirement_id=retirement_id, step=step, values=saved)
         )
 
+    # What the person owns, and who takes it over.
+
+    async def begin_inventory(self, *, retirement_id: str, step: str) -> int:
+        """The number of a new inventory of a step's assets."""
+        return await self._database.read(
+            lambda connection: assets.next_inventory(connection, retirement_id=retirement_id, step=step)
+        )
+
+    async def note_assets(
+        self,
+        *,
+        retirement_id: str,
+        step: str,
+        inventory: int,
+        listed: Sequence[Asset],
+        only_known: bool = False,
+    ) -> None:
+        """Note what a page of an inventory lists; for none, nothing is begun. `only_known`: the others stay out.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+        if listed:
+            await self._database.write(
+                lambda connection: assets.note(
+                    connection,
+                    self._vault,
+                    keys=self._keys,
+                    retirement_id=retirement_id,
+                    step=step,
+                    inventory=inventory,
+                    assets=listed,
+                    only_known=only_known,
+                )
+            )
+
+    async def end_inventory(self, *, retirement_id: str, step: str, inventory: int, keep_unlisted: bool = False) -> int:
+        """Draw an inventory's conclusions; gives the number of assets that are listed although they were moved."""
+        return await self._database.write(
+            lambda connection: assets.end_inventory(
+                connection,
+                retirement_id=retirement_id,
+                step=step,
+                inventory=inventory,
+                keep_unlisted=keep_unlisted,
+            )
+        )
+
+    async def record_assets(
+        self, *, retirement_id: str, step: str, results: Mapping[str, tuple[AssetResult, str | None]]
+    ) -> None:
+        """Record what became of assets, by their keys."""
+        await self._database.write(
+            lambda connection: assets.record(connection, retirement_id=retirement_id, step=step, results=results)
+        )
+
+    async def choose_successors(
+        self, *, retirement_id: str, tenant: str | None, chosen: Mapping[str, Mapping[str, Any]], at: datetime
+    ) -> None:
+        """Keep who takes over, by policy, with their `id`: in the vault, and where others' retirements look for them.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+        keys = {
+            policy: self._keys.subject_key(user_id=str(values["id"]), tenant=tenant)
+            for policy, values in chosen.items()
+        }
+
+        def write(connection: Connection) -> None:
+            cases.existing_case(connection, retirement_id=retirement_id, lock=True)
+            self._vault.keep_successors(connection, retirement_id=retirement_id, values=chosen)
+            successions.choose(connection, retirement_id=retirement_id, chosen=keys, at=at)
+
+        await self._database.write(write)
+
+    async def end_successions(self, *, retirement_id: str) -> None:
+        """Everything is handed over: whoever took over may go, too."""
+        await self._database.write(lambda connection: successions.end(connection, retirement_id=retirement_id))
+
+    async def keep_people(self, *, retirement_id: str, people: People) -> None:
+        """Keep who else is concerned, beside who is known already.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+        await self._database.write(
+            lambda connection: self._vault.keep_people(connection, retirement_id=retirement_id, people=people)
+        )
+
+    # Transfers that stand alone.
+
+    async def open_transfer(
+        self, *, wish: TransferWish, workflow_id: str, holders: tuple[str, ...], now: datetime
+    ) -> TransferOpening:
+        """Open the case of a transfer, or find the one that the same wish has opened, or refuse and write nothing."""
+        return await self._database.write(
+            lambda connection: transfers.open_transfer(
+                connection,
+                self._vault,
+                keys=self._keys,
+                wish=wish,
+                workflow_id=workflow_id,
+                holders=holders,
+                now=now,
+            )
+        )
+
+    async def take_up_transfer(
+        self, *, start: Start, workflow_id: str, run_key: str, hosts: Mapping[str, str], now: datetime
+    ) -> CaseOpening:
+        """Give a run the transfer that its start names, or refuse and touch nothing."""
+        subject_key = self._keys.subject_key(user_id=start.user_id, tenant=start.tenant)
+        return await self._database.write(
+            lambda connection: transfers.take_up(
+                connection,
+                self._vault,
+                start=start,
+                subject_key=subject_key,
+                workflow_id=workflow_id,
+                run_key=run_key,
+                hosts=hosts,
+                now=now,
+            )
+        )
+
+    async def let_go(self, *, retirement_id: str, holder: str, now: datetime) -> None:
+        """A holder of the vault's entry has no need of it any more."""
+        await self._database.write(
+            lambda connection: self._vault.release(connection, retirement_id=retirement_id, holder=holder, now=now)
+        )
+
     # Correspondence, and the vault's other holders.
 
     async def record_messages(
@@ -262,16 +399,16 @@ class Ledger(Records):
         result: str,
         code: str | None,
         at: datetime,
-        release: bool,
+        release: str | None,
     ) -> None:
-        """Append how a mail fared; with `release`, mails let go of the vault."""
+        """Append how a mail fared; the holder that `release` names lets go of the vault."""
 
         def write(connection: Connection) -> None:
             correspondence.append_mail(
                 connection, retirement_id=retirement_id, mail=mail, number=number, result=result, code=code, at=at
             )
-            if release:
-                self._vault.release(connection, retirement_id=retirement_id, holder=MAIL_HOLDER, now=at)
+            if release is not None:
+                self._vault.release(connection, retirement_id=retirement_id, holder=release, now=at)
 
         await self._database.write(write)
 

@@ -8,7 +8,20 @@ from ledger.rows import Case, CaseState, StepAction, StepRow, StoredPlan
 from workflows.messages import Start
 from workflows.names import Direction, Outcome, Reason, StepResult
 
-_GONE = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.DONE, StepResult.SCRUBBED, StepResult.UNVERIFIED})
+_GONE = frozenset(
+    {
+        StepResult.ERASED,
+        StepResult.ABSENT,
+        StepResult.DONE,
+        StepResult.SCRUBBED,
+        StepResult.UNVERIFIED,
+        StepResult.TRANSFERRED,
+    }
+)
+#: The code of a transfer step that found nothing to hand over.
+NOTHING_OWNED = "nothing_owned"
+#: Phases whose effects nobody can take back.
+_FOR_GOOD = frozenset({"transfer", "erase"})
 
 
 class Opening(Enum):
@@ -104,9 +117,25 @@ def _decide_resume(
 
 
 def nothing_is_gone(*, steps: Iterable[StepRow], plan: StoredPlan) -> bool:
-    """Is the way back still open, as no erase step has taken effect? A step the plan no longer names counts as one."""
-    return not any(
-        (row.result in _GONE or row.touched)
+    """Is the way back still open, as nothing was handed over or erased?"""
+    return not gone(steps=steps, plan=plan)
+
+
+def gone(*, steps: Iterable[StepRow], plan: StoredPlan) -> list[str]:
+    """The steps after which something is handed over or erased for good, or may be: one begun with an unknown outcome counts.
+
+    A step the plan no longer names counts as erasing.
+    """
+    return [
+        row.step
         for row in steps
-        if row.action is StepAction.DO and plan.phases.get(row.step, "erase") == "erase"
-    )
+        if row.action is StepAction.DO
+        and plan.phases.get(row.step, "erase") in _FOR_GOOD
+        and (row.result in _GONE or row.touched)
+        and not _owned_nothing(row)
+    ]
+
+
+def _owned_nothing(row: StepRow) -> bool:
+    """There was nothing to hand over, and so nothing was."""
+    return row.result is StepResult.ABSENT and row.code == NOTHING_OWNED

@@ -1,12 +1,16 @@
 """The ledger as its users see it: set-up, and what it tells. Each call is one transaction."""
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
-from ledger import cases, claims, correspondence, readiness, starts, steps
+from ledger import assets, cases, claims, correspondence, deadlines, readiness, starts, steps, successions, transfers
 from ledger.database import Database
 from ledger.keys import Keys
 from ledger.rows import (
+    AssetRow,
     Case,
+    CaseKind,
     MailRow,
     Resume,
     StepAction,
@@ -15,9 +19,10 @@ from ledger.rows import (
     StoredPlan,
     Transactions,
 )
+from ledger.transfers import TransferOpening, TransferWish
 from ledger.vault import Vault
 from workflows.messages import MessageRow, StepOutcome
-from workflows.names import Outcome
+from workflows.names import AssetResult, Outcome
 
 
 class Records:
@@ -62,23 +67,29 @@ class Records:
         """A case by its id."""
         return await self._database.read(lambda connection: cases.read_case(connection, retirement_id=retirement_id))
 
-    async def find(self, *, user_id: str, tenant: str | None) -> Case | None:
+    async def find(self, *, user_id: str, tenant: str | None, kind: CaseKind = CaseKind.RETIREMENT) -> Case | None:
         """The subject's latest case."""
         key = self._keys.subject_key(user_id=user_id, tenant=tenant)
 
         def latest(connection: Connection) -> Case | None:
-            found = cases.cases_of_subject(connection, subject_key=key)
+            found = cases.cases_of_subject(connection, subject_key=key, kind=kind)
             return next(iter(found), None)
 
         return await self._database.read(latest)
 
     async def cases(
-        self, *, live_only: bool = False, outcome: Outcome | None = None, plan: str | None = None, limit: int = 100
+        self,
+        *,
+        live_only: bool = False,
+        outcome: Outcome | None = None,
+        plan: str | None = None,
+        limit: int = 100,
+        kind: CaseKind = CaseKind.RETIREMENT,
     ) -> list[Case]:
         """Cases, newest first."""
         return await self._database.read(
             lambda connection: cases.select_cases(
-                connection, live_only=live_only, outcome=outcome, plan=plan, limit=limit
+                connection, live_only=live_only, outcome=outcome, plan=plan, limit=limit, kind=kind
             )
         )
 
@@ -90,6 +101,51 @@ class Records:
         """What is claimed, by the ledger's own name for it, with how often it changed hands so far."""
         keys = tuple(self._keys.claim_key(claim=claim, tenant=tenant) for claim in wanted)
         return await self._database.read(lambda connection: claims.versions(connection, keys=keys))
+
+    async def is_retiring(self, *, user_id: str, tenant: str | None) -> bool:
+        """Is a retirement of this person under way?"""
+        key = self._keys.subject_key(user_id=user_id, tenant=tenant)
+        return await self._database.read(lambda connection: successions.is_retiring(connection, subject_key=key))
+
+    async def pending_assets(self, *, retirement_id: str, step: str, behind: int, most: int) -> list[AssetRow]:
+        """The next assets of a step that nothing final is known of, behind a position.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+        return await self._database.read(
+            lambda connection: assets.pending(
+                connection, self._vault, retirement_id=retirement_id, step=step, behind=behind, most=most
+            )
+        )
+
+    async def assets(self, retirement_id: str) -> list[AssetRow]:
+        """All assets of a case, step by step.
+
+        Raises:
+            VaultMissing: the vault entry is gone.
+        """
+        return await self._database.read(
+            lambda connection: assets.read(connection, self._vault, retirement_id=retirement_id)
+        )
+
+    async def asset_counts(self, retirement_id: str) -> dict[str, dict[AssetResult | None, int]]:
+        """How many assets of each step came to which result; None for those still to be done."""
+        return await self._database.read(lambda connection: assets.counts(connection, retirement_id=retirement_id))
+
+    async def plans_at_work(self) -> list[str]:
+        """The digests of the plans of all retirements that are not closed."""
+        return await self._database.read(deadlines.plans_at_work)
+
+    async def due_untold(self, *, plan_digest: str, by: datetime) -> list[str]:
+        """The ids of a plan's retirements that are due by then, have no end yet, and of which operators weren't told so."""
+        return await self._database.read(
+            lambda connection: deadlines.due_untold(connection, plan_digest=plan_digest, by=by)
+        )
+
+    async def look_at_transfer(self, wish: TransferWish) -> TransferOpening:
+        """What would become of a wish to hand over; writes nothing."""
+        return await self._database.read(lambda connection: transfers.look_at(connection, keys=self._keys, wish=wish))
 
     async def resumes(self, retirement_id: str) -> list[Resume]:
         """A case's resumes, oldest first."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict
 
 from workflows.messages import StepOutcome
-from workflows.names import Direction, Outcome, Reason, StepResult
+from workflows.names import AssetResult, Direction, Outcome, Reason, StepResult
 
 
 class CaseState(StrEnum):
@@ -19,6 +19,13 @@ class CaseState(StrEnum):
     CLOSED = "closed"
 
 
+class CaseKind(StrEnum):
+    """What a case is about: a person's retirement, or only the hand-over of what they own."""
+
+    RETIREMENT = "retirement"
+    TRANSFER = "transfer"
+
+
 class StepAction(StrEnum):
     """What a row counts attempts of: a step, the undo of a freeze step, or a mail, which has no outcome here."""
 
@@ -27,11 +34,29 @@ class StepAction(StrEnum):
     MAIL = "mail"
 
 
+class People(TypedDict, total=False):
+    """Others whom a retirement concerns."""
+
+    #: The user id that the request names as successor.
+    named: str | None
+    #: Only assets that the request names are handed over.
+    only_named: bool
+    #: Addresses of those who hear what became of the person's assets.
+    admins: list[str]
+
+
 class VaultValues(TypedDict):
-    """The opened vault entry: the fields of the lookup, and what each step saved."""
+    """The opened vault entry: the fields of the lookup, what each step saved, and who takes over, by policy."""
 
     subject: dict[str, Any]
     saved: dict[str, dict[str, Any]]
+    successors: dict[str, dict[str, Any]]
+    people: People
+
+
+def no_values() -> VaultValues:
+    """An entry in which nothing was kept yet."""
+    return VaultValues(subject={}, saved={}, successors={}, people={})
 
 
 class Transactions(NamedTuple):
@@ -58,9 +83,11 @@ class StoredPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One retirement. `workflow_id` names the subject and is gone once the case is closed."""
+    """One retirement, or one hand-over. `workflow_id` names the subject and is gone once the case is closed."""
 
     retirement_id: str
+    kind: CaseKind = CaseKind.RETIREMENT
+    subject_key: str = ""
     workflow_id: str | None = field(repr=False)
     state: CaseState
     outcome: Outcome | None
@@ -154,6 +181,42 @@ class StepStart:
     case: Case
     row: StepRow | None
     values: VaultValues | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset:
+    """One thing that the person owns, as its service tells of it."""
+
+    id: str = field(repr=False)
+    type: str | None = field(default=None, repr=False)
+    title: str | None = field(default=None, repr=False)
+    #: What the plan needs besides for its request: a version.
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def as_values(self) -> dict[str, Any]:
+        """As it is sealed."""
+        return {"id": self.id, "type": self.type, "title": self.title, "fields": dict(self.fields)}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """As it was sealed."""
+        return cls(id=values["id"], type=values["type"], title=values["title"], fields=values["fields"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetRow:
+    """How one asset fared so far. `key` is the ledger's name for it, which tells nothing."""
+
+    step: str
+    key: str
+    position: int
+    #: The last inventory that listed it; 0 where somebody named it and none did.
+    inventory: int
+    asset: Asset
+    result: AssetResult | None = None
+    code: str | None = None
+    #: How often it had to be asked for anew: it was listed again, or a resume tries what was refused. Part of the key.
+    lies: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

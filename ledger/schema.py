@@ -73,6 +73,7 @@ cases = Table(
     "cases",
     metadata,
     Column("retirement_id", String, primary_key=True, comment="Opaque id, root of every idempotency key"),
+    Column("kind", String, nullable=False, server_default="retirement", comment="retirement or transfer"),
     Column("subject_key", String, nullable=False, comment="Keyed hash of tenant and user id"),
     Column("workflow_id", String, comment="Where to reach the run; null once closed, as it names the subject"),
     Column("state", String, nullable=False, comment="open, past_return, going_back or closed"),
@@ -107,6 +108,7 @@ cases = Table(
     Index(
         "uq_cases_open_subject",
         "subject_key",
+        "kind",
         unique=True,
         sqlite_where=text("state <> 'closed'"),
         postgresql_where=text("state <> 'closed'"),
@@ -221,15 +223,39 @@ vault_fields = Table(
     "vault_fields",
     metadata,
     Column("retirement_id", ForeignKey("vault.retirement_id"), primary_key=True, comment="The case"),
-    Column("field", String, primary_key=True, comment="subject, or saved. and a step id"),
+    Column("field", String, primary_key=True, comment="subject, saved. and a step id, successors, people"),
     Column("sealed", LargeBinary, nullable=False, comment="Values, encrypted under the data key"),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("retirement_id", ForeignKey("vault.retirement_id"), primary_key=True, comment="The case"),
+    Column("step", String, primary_key=True, comment="Step id of the plan"),
+    Column("asset_key", String, primary_key=True, comment="Keyed hash of the asset's id"),
+    Column("position", Integer, nullable=False, comment="Order in which assets were found"),
+    Column("inventory", Integer, nullable=False, comment="Number of the last inventory that listed it; 0 for none"),
+    Column("sealed", LargeBinary, nullable=False, comment="Id, type, title and fields, encrypted under the data key"),
+    Column("result", String, comment="What became of it; null before that"),
+    Column("code", String, comment="Why, as a code"),
+    Column("lies", Integer, nullable=False, comment="How often it had to be asked for anew"),
+    Index(None, "retirement_id", "step", "position"),
+)
+
+successions = Table(
+    "successions",
+    metadata,
+    Column("retirement_id", ForeignKey("cases.retirement_id"), primary_key=True, comment="The case"),
+    Column("policy", String, primary_key=True, comment="One of the plan's successors"),
+    Column("subject_key", String, nullable=False, index=True, comment="Keyed hash of the one who takes over"),
+    Column("chosen_at", UtcDateTime, nullable=False, comment="When they were found suitable"),
 )
 
 vault_holders = Table(
     "vault_holders",
     metadata,
     Column("retirement_id", ForeignKey("vault.retirement_id"), primary_key=True, comment="The case"),
-    Column("holder", String, primary_key=True, comment="Who still needs the entry: run, mail"),
+    Column("holder", String, primary_key=True, comment="Who still needs the entry: run, mail, admins, recipients"),
     Column("until", UtcDateTime, comment="When the hold ends by itself; null while the case is open"),
     Index(None, "until"),
 )

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from ledger import schema
+from ledger.assets import ask_again
 from ledger.cases import cases_of_subject, change_case, existing_case, new_retirement_id, read_plan, store_plan
 from ledger.opening import Decision, Opening, decide
-from ledger.rows import Case, CaseOpening, CaseState, Resume, StepAction, StepRow, StoredPlan
+from ledger.rows import Case, CaseKind, CaseOpening, CaseState, Resume, StepAction, StepRow, StoredPlan
 from ledger.steps import begin_again, read_steps, record
 from ledger.vault import Vault
 from workflows.messages import Start, StepOutcome
@@ -31,11 +32,12 @@ class Request:
     cool_off_ends_at: datetime
     due_at: datetime
     holders: tuple[str, ...]
+    kind: CaseKind = CaseKind.RETIREMENT
 
 
 def open_case(connection: Connection, vault: Vault, *, request: Request) -> CaseOpening:
     """Decide about a start, and do it."""
-    cases = cases_of_subject(connection, subject_key=request.subject_key, lock=True)
+    cases = cases_of_subject(connection, subject_key=request.subject_key, kind=request.kind, lock=True)
     unclosed = next((case for case in cases if case.state is not CaseState.CLOSED), None)
     steps = () if unclosed is None else tuple(read_steps(connection, retirement_id=unclosed.retirement_id))
     plan = request.plan if unclosed is None else _plan_to_run(connection, request=request, case=unclosed)
@@ -54,7 +56,7 @@ def open_case(connection: Connection, vault: Vault, *, request: Request) -> Case
             resumed = case.resumed_run_key == request.run_key
             return CaseOpening(case=case, refused=None, resumed=resumed, steps=steps)
         case Decision(opening=Opening.RESUMES, case=Case() as case, direction=Direction() as direction):
-            return _resume(connection, request=request, case=case, direction=direction, plan=plan, steps=steps)
+            return _resume(connection, vault, request=request, case=case, direction=direction, plan=plan, steps=steps)
     return _open(connection, vault, request=request)
 
 
@@ -131,12 +133,21 @@ def _open(connection: Connection, vault: Vault, *, request: Request) -> CaseOpen
     )
     _remember(connection, request=request, retirement_id=retirement_id)
     vault.make(connection, retirement_id=retirement_id, holders=request.holders)
+    _name_successor(connection, vault, request=request, retirement_id=retirement_id)
     case = existing_case(connection, retirement_id=retirement_id)
     return CaseOpening(case=case, refused=None, resumed=False, steps=())
 
 
+def _name_successor(connection: Connection, vault: Vault, *, request: Request, retirement_id: str) -> None:
+    """Keep whom the request names. They take the place of whoever was chosen before."""
+    if request.start.successor is not None:
+        vault.keep_people(connection, retirement_id=retirement_id, people={"named": request.start.successor})
+        vault.keep_successors(connection, retirement_id=retirement_id, values={})
+
+
 def _resume(
     connection: Connection,
+    vault: Vault,
     *,
     request: Request,
     case: Case,
@@ -158,6 +169,8 @@ def _resume(
         changes |= {"plan": plan.name, "plan_digest": plan.digest, "hosts": dict(request.hosts)}
     change_case(connection, retirement_id=retirement_id, changes=changes)
     begin_again(connection, retirement_id=retirement_id)
+    ask_again(connection, retirement_id=retirement_id)
+    _name_successor(connection, vault, request=request, retirement_id=retirement_id)
     _skip(connection, request=request, retirement_id=retirement_id, direction=direction, steps=steps)
     connection.execute(
         insert(schema.resumes),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, delete, insert, select, update
@@ -12,12 +12,11 @@ from ledger import schema
 from ledger.database import insert_into
 from ledger.errors import VaultMissing
 from ledger.keys import Keys
-from ledger.rows import VaultValues
+from ledger.rows import People, VaultValues, no_values
 from ledger.sealing import OpenedKeys, new_data_key, seal, unseal, unwrap
 
 #: The run itself holds the entry from open to close.
 RUN = "run"
-_SUBJECT = "subject"
 _SAVED = "saved."
 
 _CASE: BindParameter[str] = bindparam("retirement_id")
@@ -32,7 +31,9 @@ _HOLDER = select(schema.vault_holders.c.holder).where(schema.vault_holders.c.ret
 
 
 #: The entry, and all that hangs on it.
-_SHRED = tuple(delete(table).where(table.c.retirement_id == _CASE) for table in (schema.vault_fields, schema.vault))
+_SHRED = tuple(
+    delete(table).where(table.c.retirement_id == _CASE) for table in (schema.assets, schema.vault_fields, schema.vault)
+)
 _MAKE = insert(schema.vault)
 _HOLD = insert(schema.vault_holders)
 
@@ -59,37 +60,87 @@ class Vault:
         if not rows:
             self._opened.drop(retirement_id)
             return None
-        values = VaultValues(subject={}, saved={})
+        values = no_values()
         for key_id, wrapped, field, sealed in rows:
             if field is None:
                 continue
             data_key = self._data_key(retirement_id, key_id=key_id, wrapped=wrapped)
             opened = unseal(data_key=data_key, retirement_id=retirement_id, field=field, sealed=sealed)
-            if field == _SUBJECT:
-                values["subject"] = opened
-            else:
-                values["saved"][field.removeprefix(_SAVED)] = opened
+            match field:
+                case "subject":
+                    values["subject"] = opened
+                case "successors":
+                    values["successors"] = opened
+                case "people":
+                    values["people"] = cast(People, opened)
+                case _:
+                    values["saved"][field.removeprefix(_SAVED)] = opened
         return values
 
     def keep_subject(self, connection: Connection, *, retirement_id: str, values: Mapping[str, Any]) -> None:
         """Keep what the lookup found."""
-        self._keep(connection, retirement_id=retirement_id, field=_SUBJECT, values=values)
+        self._keep(connection, retirement_id=retirement_id, field="subject", values=values)
 
     def keep_saved(self, connection: Connection, *, retirement_id: str, step: str, values: Mapping[str, Any]) -> None:
         """Keep what a step saved for later ones."""
         self._keep(connection, retirement_id=retirement_id, field=_SAVED + step, values=values)
 
-    def _keep(self, connection: Connection, *, retirement_id: str, field: str, values: Mapping[str, Any]) -> None:
-        # Locked, so that on PostgreSQL a shred at the same time comes before or after, never in between.
-        entry = connection.execute(_LOCKED_ENTRY, {"retirement_id": retirement_id}).one_or_none()
+    def keep_successors(self, connection: Connection, *, retirement_id: str, values: Mapping[str, Any]) -> None:
+        """Keep who takes over, by policy."""
+        self._keep(connection, retirement_id=retirement_id, field="successors", values=values)
+
+    def keep_people(self, connection: Connection, *, retirement_id: str, people: People) -> None:
+        """Keep who else is concerned: what was kept of them before stays, where nothing new is told."""
+        known = self.read(connection, retirement_id=retirement_id) or no_values()
+        self._keep(connection, retirement_id=retirement_id, field="people", values={**known["people"], **people})
+
+    def seal_fields(
+        self, connection: Connection, *, retirement_id: str, fields: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, bytes]:
+        """Seal values that other tables keep, under the key of the case.
+
+        Raises:
+            VaultMissing: the entry is gone, and the key with it.
+        """
+        data_key = self._locked_key(connection, retirement_id=retirement_id)
+        return {
+            field: seal(data_key=data_key, retirement_id=retirement_id, field=field, values=dict(values))
+            for field, values in fields.items()
+        }
+
+    def unseal_fields(
+        self, connection: Connection, *, retirement_id: str, fields: Mapping[str, bytes]
+    ) -> dict[str, dict[str, Any]]:
+        """Open what `seal_fields` has sealed.
+
+        Raises:
+            VaultMissing: the entry is gone, and the key with it.
+        """
+        if not fields:
+            return {}
+        entry = connection.execute(_ENTRY, {"retirement_id": retirement_id}).one_or_none()
         if entry is None:
-            raise VaultMissing("the vault entry of this case is gone, so nothing can be kept in it")
+            raise VaultMissing("the vault entry of this case is gone, and what was sealed with it")
         data_key = self._data_key(retirement_id, key_id=entry.key_id, wrapped=entry.wrapped_key)
+        return {
+            field: unseal(data_key=data_key, retirement_id=retirement_id, field=field, sealed=sealed)
+            for field, sealed in fields.items()
+        }
+
+    def _keep(self, connection: Connection, *, retirement_id: str, field: str, values: Mapping[str, Any]) -> None:
+        data_key = self._locked_key(connection, retirement_id=retirement_id)
         sealed = seal(data_key=data_key, retirement_id=retirement_id, field=field, values=dict(values))
         connection.execute(
             _replace_field(connection.dialect.name),
             {"retirement_id": retirement_id, "field": field, "sealed": sealed},
         )
+
+    def _locked_key(self, connection: Connection, *, retirement_id: str) -> AESGCM:
+        # Locked, so that on PostgreSQL a shred at the same time comes before or after, never in between.
+        entry = connection.execute(_LOCKED_ENTRY, {"retirement_id": retirement_id}).one_or_none()
+        if entry is None:
+            raise VaultMissing("the vault entry of this case is gone, so nothing can be kept in it")
+        return self._data_key(retirement_id, key_id=entry.key_id, wrapped=entry.wrapped_key)
 
     def release(self, connection: Connection, *, retirement_id: str, holder: str, now: datetime) -> None:
         """One holder lets go; with the last of them the entry goes."""

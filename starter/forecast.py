@@ -78,11 +78,12 @@ class Forecast:
                 "after": list(step.after),
                 "service": step.service,
                 "does": _deed_of(step),
+                "successor": step.successor,
                 "kept_until": self.now + step.retain.duration if step.retain else None,
                 "checked_by_probe": step.probe is not None,
                 "undo": step.undo.request.title if step.undo else None,
             }
-            for phase in ("freeze", "erase", "release")
+            for phase in ("freeze", "transfer", "erase", "release")
             for name, step in self.plan.steps.items()
             if step.phase == phase
         ]
@@ -96,7 +97,13 @@ class Forecast:
             *([{"mail": "received", "at": self.now}] if self.cool_off else []),
             *({"mail": "reminder", "at": self.cool_off_ends_at - duration} for duration in before),
             {"mail": "complete", "at": None},
+            *([{"mail": "handover", "at": None}] if self.plan.mail.admins and self._hands_over else []),
+            *([{"mail": "disclosed", "at": None}] if self.plan.mail.recipients else []),
         ]
+
+    @property
+    def _hands_over(self) -> bool:
+        return any(step.phase == "transfer" or step.successor is not None for step in self.plan.steps.values())
 
     def facts(self) -> dict[str, Any]:
         """Everything, for --json."""
@@ -116,6 +123,7 @@ class Forecast:
             "due_at": self.due_at,
             "late": self.cool_off_ends_at > self.due_at,
             "lookup": f"{lookup.service}: {lookup.request.title}",
+            "successor": self.start.successor,
             "steps": self.steps(),
             "mails": self.mails(),
         }
@@ -137,6 +145,7 @@ class Forecast:
                 ("looked up", facts["lookup"]),
                 ("cool-off", f"{show(self.cool_off)}, ends {show(self.cool_off_ends_at)}{late}"),
                 ("due", show(self.due_at)),
+                *([("takes over", self.start.successor or "whom the plan chooses")] if self.plan.successors else []),
             ]
         )
         steps = columns(
@@ -154,4 +163,6 @@ def _deed_of(step: "Step") -> str:
     if step.retain is not None:
         return f"keeps: {step.retain.ground}, for {show(step.retain.duration)}"
     assert step.request is not None
-    return step.request.title
+    return (
+        step.request.title if step.assets is None else f"{step.request.title}, for each of {step.assets.request.title}"
+    )

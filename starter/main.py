@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from starter.commands import (
+    assets,
     conformance,
     decide,
     demo,
@@ -24,6 +25,8 @@ from starter.commands import (
     setup,
     start,
     status,
+    suggest,
+    transfer,
     worker,
 )
 from starter.errors import explain
@@ -80,6 +83,9 @@ for _command in (
     decide,
     resume,
     report,
+    assets,
+    suggest,
+    transfer,
     demo,
 ):
     _command.add_to(app)

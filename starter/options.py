@@ -2,11 +2,15 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workflows.durations import parse_duration
+
+#: Of a user id.
+_LONGEST_ID = 512
 
 
 def _as_json(ctx: typer.Context, value: bool) -> bool:
@@ -28,6 +32,13 @@ def read_codes(values: list[str]) -> list[str]:
     for value in values:
         read_code(value)
     return values
+
+
+def read_user_id(value: str | None) -> str | None:
+    """Somebody's user id."""
+    if value is None or (1 <= len(value) <= _LONGEST_ID and value.isprintable()):
+        return value
+    raise typer.BadParameter(f"write 1 to {_LONGEST_ID} printable characters.")
 
 
 def read_duration(value: str) -> timedelta:
@@ -53,7 +64,39 @@ def read_instant(value: str) -> datetime:
 
 Json = Annotated[bool, typer.Option("--json", help="Print the same facts as JSON.", callback=_as_json, is_eager=True)]
 Who = Annotated[
-    str, typer.Argument(metavar="WHO", help="A user id, a retirement id (r-…) or a workflow id (retire-user-…).")
+    str,
+    typer.Argument(
+        metavar="WHO", help="A user id, a retirement id (r-…), a transfer id (t-…) or a workflow id (retire-user-…)."
+    ),
+]
+User = Annotated[
+    str, typer.Argument(metavar="USER", help="The user id, 1 to 512 printable characters.", callback=read_user_id)
+]
+Successor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID",
+        help="The user id of who takes over what the person owns; the service that owns the role is asked whether "
+        "they may. Default: the plan chooses.",
+        callback=read_user_id,
+        show_default=False,
+    ),
+]
+PlanName = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="PLAN", help="The plan's name. Default: RETIREMENT_PLAN.", show_default=False),
+]
+ShowValues = Annotated[
+    bool, typer.Option("--show-values", help="Show titles, names and addresses, too; they are people's data.")
+]
+CsvFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        help="Write the assets to this file as a table; an older one is replaced. Default: none.",
+        show_default=False,
+    ),
 ]
 Tenant = Annotated[
     str | None, typer.Option(metavar="TENANT", help="The tenant of the user id. Default: none.", show_default=False)

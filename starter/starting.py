@@ -1,6 +1,7 @@
-"""Starts a run of a retirement, and watches it to its end."""
+"""Starts a run of a retirement, and watches a run of whatever kind to its end."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_SECONDS = 0.5
 _QUERY_WITHIN = timedelta(seconds=3)
+#: Progress is told this often, and on its own line: it may go into a log.
+_PROGRESS_EVERY_SECONDS = 2.0
 
 
 async def start_run(client: "Client", start: "Start") -> "WorkflowHandle[Any, Any]":
@@ -61,13 +64,18 @@ async def ask_status(handle: "WorkflowHandle[Any, Any]") -> "Status | None":
         return None
 
 
-async def watch(handle: "WorkflowHandle[Any, Any]", *, out: Output) -> "Result":
-    """Show each change of phase until the run has ended, and return how it ended."""
+async def watch(handle: "WorkflowHandle[Any, Any]", *, client: "Client", out: Output) -> "Result":
+    """Show each change of phase, and how far long steps are, until the run has ended; return how it ended."""
     ended = asyncio.ensure_future(result_of(handle))
     shown: list[str] = []
+    told_at = 0.0
     while not ended.done():
         status = await ask_status(handle)
         lines = _progress_of(status)
+        if status is not None and status.phase == "transfer" and time.monotonic() - told_at > _PROGRESS_EVERY_SECONDS:
+            far = await how_far(client, workflow_id=handle.id)
+            told_at = time.monotonic() if far else told_at
+            lines += far
         for line in lines:
             if line not in shown:
                 out.note(line)
@@ -76,9 +84,19 @@ async def watch(handle: "WorkflowHandle[Any, Any]", *, out: Output) -> "Result":
     return await ended
 
 
+async def how_far(client: "Client", *, workflow_id: str) -> list[str]:
+    """How far the steps are that tell it: `documents: 480 of 10,000`."""
+    from starter.standing import look_at_run
+
+    run = await look_at_run(client, workflow_id=workflow_id)
+    return [
+        f"{call.progress.step}: {call.progress_for_people}" for call in (run.pending if run else ()) if call.progress
+    ]
+
+
 def _progress_of(status: "Status | None") -> list[str]:
     if status is None:
-        return ["No worker answers; the retirement waits for one (`retire worker`)."]
+        return ["No worker answers; the run waits for one (`retire worker`)."]
     until = f" until {show(status.cool_off_ends_at)}" if status.phase == "cool_off" else ""
     held = [f"held: {hold.step} ({hold.code}), until {show(hold.expires_at)} at the latest" for hold in status.held]
     return [f"{status.phase.replace('_', '-')}{until}", *held]

@@ -1,4 +1,4 @@
-"""Whom a command means: a user id, a retirement id or a workflow id."""
+"""Whom a command means: a user id, a retirement's or a transfer's id, or a workflow id."""
 
 import re
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from starter.output import show
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
-    from ledger.rows import Case
+    from ledger.rows import Case, CaseKind
 
-_RETIREMENT_ID = re.compile(r"r-[a-z2-7]{26}")
+_CASE_ID = re.compile(r"[rt]-[a-z2-7]{26}")
 #: A workflow id doesn't say where its tenant ends; this many places are tried.
 _MOST_DASHES = 16
 
@@ -27,38 +27,52 @@ class Subject:
 
     def user_id(self) -> str | None:
         """The user id, out of the workflow id of the case."""
-        from workflows.names import WORKFLOW_ID_PREFIX
+        from workflows.names import TRANSFER_WORKFLOW_ID_PREFIX, WORKFLOW_ID_PREFIX
 
         if self.case is None or self.workflow_id is None:
             return None
-        tenant = f"{self.case.tenant}-" if self.case.tenant else ""
-        return self.workflow_id.removeprefix(WORKFLOW_ID_PREFIX + tenant)
+        prefix = TRANSFER_WORKFLOW_ID_PREFIX if self.is_transfer else WORKFLOW_ID_PREFIX
+        return self.workflow_id.removeprefix(prefix + (f"{self.case.tenant}-" if self.case.tenant else ""))
+
+    @property
+    def is_transfer(self) -> bool:
+        """Is it a hand-over that stands alone?"""
+        from ledger.rows import CaseKind
+
+        return self.case is not None and self.case.kind is CaseKind.TRANSFER
+
+
+def is_case_id(who: str) -> bool:
+    """Has this the form of a retirement's id, or a transfer's?"""
+    return _CASE_ID.fullmatch(who) is not None
 
 
 async def find_subject(who: str, *, tenant: str | None, ledger: "Ledger") -> Subject:
     """Find whom `who` means; the case is None where the ledger knows none."""
-    from workflows.names import WORKFLOW_ID_PREFIX, workflow_id
+    from ledger.rows import CaseKind
+    from workflows.names import TRANSFER_WORKFLOW_ID_PREFIX, WORKFLOW_ID_PREFIX, workflow_id
 
-    if _RETIREMENT_ID.fullmatch(who):
+    if is_case_id(who):
         case = await ledger.case(who)
         if case is not None:
             return Subject(who=who, case=case, workflow_id=case.workflow_id)
-    if who.startswith(WORKFLOW_ID_PREFIX) and tenant is None:
-        return Subject(who=who, case=await _case_of_workflow(who, ledger=ledger), workflow_id=who)
+    kinds = {WORKFLOW_ID_PREFIX: CaseKind.RETIREMENT, TRANSFER_WORKFLOW_ID_PREFIX: CaseKind.TRANSFER}
+    for prefix, kind in kinds.items():
+        if who.startswith(prefix) and tenant is None:
+            case = await _case_of_workflow(who.removeprefix(prefix), kind=kind, ledger=ledger)
+            return Subject(who=who, case=case, workflow_id=who)
     case = await ledger.find(user_id=who, tenant=tenant)
     return Subject(who=who, case=case, workflow_id=workflow_id(user_id=who, tenant=tenant))
 
 
-async def _case_of_workflow(workflow_id: str, *, ledger: "Ledger") -> "Case | None":
-    """The newest case among all ways to read a workflow id as tenant and user id."""
-    from workflows.names import WORKFLOW_ID_PREFIX
-
-    rest = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+async def _case_of_workflow(rest: str, *, kind: "CaseKind", ledger: "Ledger") -> "Case | None":
+    """The newest case among all ways to read the rest of a workflow id as tenant and user id."""
     readings: list[tuple[str | None, str]] = [(None, rest)]
     readings += [(rest[: m.start()], rest[m.end() :]) for m in list(re.finditer("-", rest))[:_MOST_DASHES]]
     found = []
     for tenant, user_id in readings:
-        case = await ledger.find(user_id=user_id, tenant=tenant) if user_id and tenant != "" else None
+        is_one = user_id and tenant != ""
+        case = await ledger.find(user_id=user_id, tenant=tenant, kind=kind) if is_one else None
         if case is not None:
             found.append(case)
     return max(found, key=lambda case: case.opened_at, default=None)

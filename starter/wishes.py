@@ -92,8 +92,16 @@ async def deliver(subject: Subject, *, name: str, wish: Mapping[str, Any], out: 
     Raises:
         CommandError: there is no run to take it; says why, from the ledger.
     """
+    from workflows.names import EXPEDITE, EXTEND
+
     if subject.workflow_id is None:
         raise no_run(subject)
+    if subject.is_transfer and name in (EXTEND, EXPEDITE):
+        raise CommandError(
+            f"{show(subject.who)} is a transfer, and has no cool-off.",
+            do="`retire rescind` takes it back while nothing is moved.",
+            code=ExitCode.REFUSED,
+        )
     try:
         answer = await send(await connect(out), workflow_id=subject.workflow_id, name=name, wish=wish, out=out)
     except RunClosed:

@@ -7,6 +7,8 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities import progress
+
 INTERVAL = 2.0
 
 
@@ -22,6 +24,7 @@ class _Heartbeating(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local:  # gone with its workflow task, which has a time limit of its own
             return await self.next.execute_activity(input)
+        progress.begin()
         companion = asyncio.create_task(_heartbeat())
         try:
             return await self.next.execute_activity(input)
@@ -34,4 +37,4 @@ class _Heartbeating(ActivityInboundInterceptor):
 async def _heartbeat() -> None:
     while True:
         await asyncio.sleep(INTERVAL)
-        activity.heartbeat()
+        activity.heartbeat(*progress.told())

@@ -70,7 +70,7 @@ async def run(*, settings: Settings, keys: Keys) -> None:
             if client is None:
                 return
             workers = build_workers(client=client, settings=settings, ledger=ledger, plans=plans, actions=actions)
-            house = asyncio.create_task(keep_house(ledger))
+            house = asyncio.create_task(keep_house(ledger, client=client))
             async with contextlib.AsyncExitStack() as at_work:
                 for worker in workers:
                     await at_work.enter_async_context(worker)

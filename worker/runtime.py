@@ -19,6 +19,7 @@ from activities.cases import CaseActivities
 from activities.mail import MailActivities
 from activities.smtp import SmtpSettings
 from activities.steps import StepActivities
+from activities.transfers import TransferActivities
 from ledger.ledger import Ledger
 from plans.loading import Plans
 from worker.attempt_log import AttemptLog
@@ -27,6 +28,7 @@ from worker.settings import Settings
 from workflows.deliver_mail import DeliverMail
 from workflows.names import MAIN, QUEUE, calls_queue
 from workflows.retire_user import RetireUser
+from workflows.transfer_ownership import TransferOwnership
 
 #: A cached workflow whose worker was killed is handed to another one after this.
 _STICKY_TIMEOUT = timedelta(seconds=5)
@@ -76,17 +78,19 @@ def _records(
     client: Client, settings: Settings, ledger: Ledger, plans: Plans, workflow_runner: WorkflowRunner
 ) -> Worker:
     cases = CaseActivities(ledger=ledger, plans=plans)
+    transfers = TransferActivities(ledger=ledger)
     mails = MailActivities(ledger=ledger, smtp=_smtp(settings), templates_dir=settings.templates_dir)
     return Worker(
         client,
         task_queue=QUEUE,
-        workflows=[RetireUser, DeliverMail],
+        workflows=[RetireUser, TransferOwnership, DeliverMail],
         activities=[
             cases.open_case,
             cases.pass_point_of_no_return,
             cases.turn_back,
             cases.record_messages,
             cases.close_case,
+            transfers.take_up_transfer,
             mails.send_mail,
         ],
         workflow_runner=workflow_runner,
@@ -101,7 +105,13 @@ def _calls(client: Client, settings: Settings, steps: StepActivities, *, task_qu
     return Worker(
         client,
         task_queue=task_queue,
-        activities=[steps.check_subject, steps.run_step, steps.undo_step, steps.verify_erasure],
+        activities=[
+            steps.check_subject,
+            steps.check_transfer,
+            steps.run_step,
+            steps.undo_step,
+            steps.verify_erasure,
+        ],
         interceptors=[AttemptLog(), Heartbeats()],
         max_concurrent_activities=_CALLS_AT_ONCE,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,

@@ -11,14 +11,14 @@ from workflows import calls, outcomes
 from workflows.calls import CallFailed
 from workflows.holding import HoldEnded, Holding
 from workflows.messages import CheckedSubject, CheckSubject, Lane, StepOutline, VerifiedErasure, VerifyErasure
-from workflows.names import MAIN, Activity, StepResult
+from workflows.names import Activity, StepResult
 from workflows.state import RetirementState
 
 
 async def look_up(state: RetirementState, holding: Holding, *, again: bool = False) -> CheckedSubject:
-    """Look the person up, ask the rules, and ask every probe once whether the person is there.
+    """Look the person up, ask the rules, ask every probe once whether the person is there, what they own, and who takes it over.
 
-    At the re-check only lookup and rules are asked.
+    At the re-check no probe is asked.
 
     Raises:
         CallFailed: somebody could not be asked.
@@ -28,17 +28,29 @@ async def look_up(state: RetirementState, holding: Holding, *, again: bool = Fal
     argument = CheckSubject(**state.case_ref(), again=again, now=workflow.now())
     call_id = "recheck" if again else "check"
     checked = await _look(holding, argument, call_id=call_id, lane=outline.lookup, summary="look the person up")
-    if again or checked.refused is not None:
+    if checked.refused is not None:
         return checked
     present = checked.present
-    for lane in _lanes(step for step in outline.steps if step.has_probe and step.lane != outline.lookup):
-        argument = CheckSubject(**state.case_ref(), lane=lane, now=workflow.now())
-        summary = f"ask whether the person is there ({_name(lane)})"
-        seen = await _look(holding, argument, call_id=f"check:{_name(lane)}", lane=lane, summary=summary)
+    for lane in _lanes(
+        step for step in outline.steps if _has_to_be_asked(step, again=again) and step.lane != outline.lookup
+    ):
+        argument = CheckSubject(**state.case_ref(), again=again, lane=lane, now=workflow.now())
+        summary = f"ask whether the person is there ({lane.name})"
+        seen = await _look(holding, argument, call_id=f"{call_id}:{lane.name}", lane=lane, summary=summary)
         if seen.refused is not None:
             return seen
         present = (*present, *(step for step in seen.present if step not in present))
+    if outline.successors and not checked.chosen:
+        argument = CheckSubject(**state.case_ref(), again=again, choose=True, now=workflow.now())
+        summary, call_id = "choose who takes over", f"{call_id}:successors"
+        chosen = await _look(holding, argument, call_id=call_id, lane=outline.lookup, summary=summary)
+        if chosen.refused is not None:
+            return chosen
     return checked.model_copy(update={"present": present})
+
+
+def _has_to_be_asked(step: StepOutline, *, again: bool) -> bool:
+    return step.has_assets or (step.has_probe and not again)
 
 
 async def verify(state: RetirementState, holding: Holding) -> bool:
@@ -50,7 +62,7 @@ async def verify(state: RetirementState, holding: Holding) -> bool:
     ]
     lanes = _lanes(probed)
     for lane in lanes:
-        call_id = "verify" if lane == lanes[0] else f"verify:{_name(lane)}"
+        call_id = "verify" if lane == lanes[0] else f"verify:{lane.name}"
         await _verify(state, holding, call_id, lane=lane, steps=[step.id for step in probed if step.lane == lane])
     return not state.failed
 
@@ -98,7 +110,3 @@ async def _verify(state: RetirementState, holding: Holding, call_id: str, *, lan
 def _lanes(steps: Iterable[StepOutline]) -> list[Lane]:
     """The lanes of steps, each once, in the plan's order."""
     return list(dict.fromkeys(step.lane for step in steps))
-
-
-def _name(lane: Lane) -> str:
-    return ":".join(part for part in (lane.queue, lane.rate_key) if part) or MAIN

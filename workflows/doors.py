@@ -17,8 +17,8 @@ from workflows.state import RetirementState, status_of
 _DECISIONS = ("retry", "skip", "done", "close")
 
 
-class Doors:
-    """Everything that can be said to a running retirement, and asked of it."""
+class CaseDoors:
+    """What can be said to any run of a case, and asked of it."""
 
     def __init__(self) -> None:
         self._state = RetirementState()
@@ -33,26 +33,6 @@ class Doors:
     async def rescind_now(self, *raw: Any) -> Answer:
         """The same, answered at once."""
         return self._rescind(reading.read_wish(raw))
-
-    @workflow.signal(name=names.EXPEDITE)
-    def expedite(self, *raw: Any) -> None:
-        """End the cool-off now, where the plan allows it."""
-        self._expedite(reading.read_wish(raw))
-
-    @workflow.update(name=names.EXPEDITE)
-    async def expedite_now(self, *raw: Any) -> Answer:
-        """The same, answered at once."""
-        return self._expedite(reading.read_wish(raw))
-
-    @workflow.signal(name=names.EXTEND)
-    def extend(self, *raw: Any) -> None:
-        """A longer cool-off, up to the plan's max."""
-        self._extend(raw)
-
-    @workflow.update(name=names.EXTEND)
-    async def extend_now(self, *raw: Any) -> Answer:
-        """The same, answered at once."""
-        return self._extend(raw)
 
     @workflow.signal(name=names.DECIDE)
     def decide(self, *raw: Any) -> None:
@@ -77,6 +57,58 @@ class Doors:
         code = "already_rescinded" if self._state.rescinded else "rescinded"
         self._state.rescinded = True
         return self._answer(names.RESCIND, wish, accepted=True, code=code)
+
+    def _decide(self, wish: Decide) -> Answer:
+        if wish.step is None or wish.step not in self._state.holds:
+            return self._answer(names.DECIDE, wish, accepted=False, code="not_held")
+        if wish.decision == "adopt":
+            return self._answer(names.DECIDE, wish, accepted=False, code="nothing_to_adopt")
+        if wish.decision not in _DECISIONS:
+            return self._answer(names.DECIDE, wish, accepted=False, code="unknown_decision")
+        self._state.decisions[wish.step] = wish
+        return self._answer(names.DECIDE, wish, accepted=True, code=wish.decision)
+
+    def _answer(self, kind: str, wish: Wish, *, accepted: bool, code: str) -> Answer:
+        self._state.messages.append(
+            MessageRow(
+                kind=kind,
+                accepted=accepted,
+                code=code,
+                at=workflow.now(),
+                by=wish.by or ("unreadable" if wish.unreadable else None),
+                reason_code=wish.reason_code,
+            )
+        )
+        return Answer(
+            accepted=accepted,
+            code=code,
+            gone=() if accepted else self._state.gone,
+            cool_off_ends_at=self._state.cool_off_ends_at,
+        )
+
+
+class Doors(CaseDoors):
+    """Everything that can be said to a running retirement: its cool-off may be moved, too."""
+
+    @workflow.signal(name=names.EXPEDITE)
+    def expedite(self, *raw: Any) -> None:
+        """End the cool-off now, where the plan allows it."""
+        self._expedite(reading.read_wish(raw))
+
+    @workflow.update(name=names.EXPEDITE)
+    async def expedite_now(self, *raw: Any) -> Answer:
+        """The same, answered at once."""
+        return self._expedite(reading.read_wish(raw))
+
+    @workflow.signal(name=names.EXTEND)
+    def extend(self, *raw: Any) -> None:
+        """A longer cool-off, up to the plan's max."""
+        self._extend(raw)
+
+    @workflow.update(name=names.EXTEND)
+    async def extend_now(self, *raw: Any) -> Answer:
+        """The same, answered at once."""
+        return self._extend(raw)
 
     def _expedite(self, wish: Wish) -> Answer:
         refusal = self._why_cool_off_is_fixed()
@@ -109,16 +141,6 @@ class Doors:
         self._mailing.post(Mail.EXTENDED, number=extended.isoformat())
         return self._answer(names.EXTEND, wish, accepted=True, code="extended")
 
-    def _decide(self, wish: Decide) -> Answer:
-        if wish.step is None or wish.step not in self._state.holds:
-            return self._answer(names.DECIDE, wish, accepted=False, code="not_held")
-        if wish.decision == "adopt":
-            return self._answer(names.DECIDE, wish, accepted=False, code="nothing_to_adopt")
-        if wish.decision not in _DECISIONS:
-            return self._answer(names.DECIDE, wish, accepted=False, code="unknown_decision")
-        self._state.decisions[wish.step] = wish
-        return self._answer(names.DECIDE, wish, accepted=True, code=wish.decision)
-
     def _why_cool_off_is_fixed(self) -> str | None:
         if self._state.case is None or self._state.case.outline is None:
             return "not_open_yet"
@@ -127,21 +149,3 @@ class Doors:
         if self._state.rescinded or self._state.phase in (Phase.GOING_BACK, Phase.TELL, Phase.CLOSED):
             return "going_back"
         return "already_expedited" if self._state.expedited else None
-
-    def _answer(self, kind: str, wish: Wish, *, accepted: bool, code: str) -> Answer:
-        self._state.messages.append(
-            MessageRow(
-                kind=kind,
-                accepted=accepted,
-                code=code,
-                at=workflow.now(),
-                by=wish.by or ("unreadable" if wish.unreadable else None),
-                reason_code=wish.reason_code,
-            )
-        )
-        return Answer(
-            accepted=accepted,
-            code=code,
-            gone=() if accepted else self._state.gone,
-            cool_off_ends_at=self._state.cool_off_ends_at,
-        )

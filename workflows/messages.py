@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from workflows.names import Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
+from workflows.names import MAIN, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
 
 
 class Message(BaseModel):
@@ -43,6 +43,8 @@ class Start(Message):
     current_plan: bool = False
     go_back: bool = False
     skip: tuple[Skip, ...] = ()
+    #: The user id of who takes over; whether they may is asked of the service that owns the role.
+    successor: str | None = None
 
 
 class Wish(Message):
@@ -95,6 +97,11 @@ class Lane(Message):
     queue: str | None = None
     rate_key: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What tells lanes apart, for ids and people."""
+        return ":".join(part for part in (self.queue, self.rate_key) if part) or MAIN
+
 
 class StepOutline(Message):
     """What the workflow has to know of a step to branch on it."""
@@ -107,6 +114,8 @@ class StepOutline(Message):
     retained_for: timedelta | None = None
     ground: str | None = None
     lane: Lane = Lane()
+    #: It moves what the person owns, one by one.
+    has_assets: bool = False
 
 
 class PlanOutline(Message):
@@ -116,6 +125,7 @@ class PlanOutline(Message):
     plan: str
     digest: str
     freeze: tuple[StepOutline, ...] = ()
+    transfer: tuple[StepOutline, ...] = ()
     erase: tuple[StepOutline, ...] = ()
     release: tuple[StepOutline, ...] = ()
     cool_off: timedelta
@@ -124,6 +134,10 @@ class PlanOutline(Message):
     expedite_allowed: bool = False
     mails: bool = False
     operators: bool = False
+    admins: bool = False
+    recipients: bool = False
+    #: Somebody takes over, and has to be chosen.
+    successors: bool = False
     mail_patience: timedelta = timedelta(days=3)
     #: Where lookup, facts and rules are asked, with the probes that lie on the same lane.
     lookup: Lane = Lane()
@@ -131,7 +145,7 @@ class PlanOutline(Message):
     @property
     def steps(self) -> tuple[StepOutline, ...]:
         """All steps, in the order of their phases."""
-        return (*self.freeze, *self.erase, *self.release)
+        return (*self.freeze, *self.transfer, *self.erase, *self.release)
 
 
 class StepOutcome(Message):
@@ -188,12 +202,14 @@ class CaseRef(Message):
 class CheckSubject(CaseRef):
     """Input of check_subject. At the re-check nobody is looked up into the vault again, only asked for.
 
-    `lane`: ask only the probes on this lane; everything else has been asked before.
+    `lane`: ask only the probes and inventories on this lane; everything else has been asked before.
+    `choose`: only choose who takes over, now that all inventories are there.
     """
 
     again: bool = False
     now: datetime
     lane: Lane | None = None
+    choose: bool = False
 
 
 class CheckedSubject(Message):
@@ -202,6 +218,8 @@ class CheckedSubject(Message):
     refused: Reason | None = None
     code: str | None = None
     present: tuple[str, ...] = ()
+    #: Who takes over was chosen, too: no inventory lies on another lane.
+    chosen: bool = False
 
 
 class RunStep(CaseRef):
@@ -241,6 +259,10 @@ class Moved(Message):
     state: str
     #: Another retirement was faster to the same exclusive claim: this one goes back.
     claim_lost: bool = False
+    #: Who was to take over is being retired, too: this one goes back.
+    successor_lost: bool = False
+    #: Somebody else is about to hand over to this very person: this one waits for them.
+    awaited: bool = False
 
 
 class VerifyErasure(CaseRef):
@@ -277,6 +299,8 @@ class CloseCase(Message):
     concluded: tuple[StepOutcome, ...] = ()
     concluded_undos: tuple[StepOutcome, ...] = ()
     messages: tuple[MessageRow, ...] = ()
+    #: Holders of the vault whose mail will not be sent, after all.
+    no_longer_held_by: tuple[str, ...] = ()
 
 
 class Closed(Message):
@@ -316,6 +340,14 @@ class Failure(Message):
     held: HeldCause | None = None
     #: The steps concerned, where one call asks about several.
     steps: tuple[str, ...] = ()
+
+
+class Progress(Message):
+    """How far a long step is, as its heartbeats tell."""
+
+    step: str
+    done: int
+    of: int
 
 
 class Hold(Message):
@@ -399,3 +431,10 @@ class Result(Message):
             retained=named(StepResult.RETAINED),
             failed=named(StepResult.FAILED),
         )
+
+
+class CheckTransfer(CaseRef):
+    """Input of check_transfer: may whoever is named take over in each of these steps?"""
+
+    steps: tuple[str, ...]
+    now: datetime

@@ -9,7 +9,9 @@ from temporalio.common import SearchAttributeKey
 
 WORKFLOW_TYPE = "RetireUser"
 MAIL_WORKFLOW_TYPE = "DeliverMail"
+TRANSFER_WORKFLOW_TYPE = "TransferOwnership"
 WORKFLOW_ID_PREFIX = "retire-user-"
+TRANSFER_WORKFLOW_ID_PREFIX = "transfer-ownership-"
 
 #: Workflows, ledger and mail.
 QUEUE = "retirement"
@@ -25,6 +27,11 @@ EXTEND = "extend"
 EXPEDITE = "expedite"
 DECIDE = "decide"
 STATUS = "status"
+
+#: Who else holds the vault's entry of a transfer: whoever asked for it, until they have been shown what became of each asset.
+REPORT_HOLDER = "report"
+#: The memo by which a run of a transfer is told from that of an earlier one.
+TRANSFER_MEMO = "transfer_id"
 
 #: The error type that closes a run as Failed when a retirement is ERRORED.
 ERRORED_ERROR = "RetirementErrored"
@@ -45,6 +52,8 @@ class Activity(StrEnum):
     RECORD_MESSAGES = "record_messages"
     CLOSE_CASE = "close_case"
     SEND_MAIL = "send_mail"
+    TAKE_UP_TRANSFER = "take_up_transfer"
+    CHECK_TRANSFER = "check_transfer"
 
 
 class Phase(StrEnum):
@@ -55,6 +64,7 @@ class Phase(StrEnum):
     FREEZE = "freeze"
     COOL_OFF = "cool_off"
     RECHECK = "recheck"
+    TRANSFER = "transfer"
     ERASE = "erase"
     VERIFY = "verify"
     RELEASE = "release"
@@ -77,6 +87,7 @@ class Reason(StrEnum):
     RESCINDED = "rescinded"
     NO_SUCH_SUBJECT = "no_such_subject"
     NOT_ELIGIBLE = "not_eligible"
+    NO_SUCCESSOR = "no_successor"
     CLAIM_LOST = "claim_lost"
     LOOKUP_FAILED = "lookup_failed"
     FREEZE_FAILED = "freeze_failed"
@@ -97,9 +108,27 @@ class StepResult(StrEnum):
     RETAINED = "retained"
     DONE = "done"
     SCRUBBED = "scrubbed"
+    TRANSFERRED = "transferred"
     UNVERIFIED = "unverified"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+class AssetResult(StrEnum):
+    """What became of one thing that the person owned."""
+
+    MOVED = "moved"
+    ANONYMISED = "anonymised"
+    DELETED = "deleted"
+    ALREADY_OWNED = "already_owned"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+    RETRYING = "retrying"
+
+    @property
+    def is_settled(self) -> bool:
+        """Is nothing left to do with it?"""
+        return self not in (AssetResult.REFUSED, AssetResult.RETRYING)
 
 
 class Direction(StrEnum):
@@ -118,6 +147,15 @@ class HeldCause(StrEnum):
     VAULT = "vault"
 
 
+class Audience(StrEnum):
+    """Whom a mail is for. But for operators, each holds the vault until its last mail is sent or given up, under this name."""
+
+    PERSON = "mail"
+    OPERATORS = "operators"
+    ADMINS = "admins"
+    RECIPIENTS = "recipients"
+
+
 class Mail(StrEnum):
     """The mails of a retirement; each is a folder under templates/."""
 
@@ -129,6 +167,22 @@ class Mail(StrEnum):
     COMPLETE = "complete"
     ERRORED = "errored"
     HELD = "held"
+    DEADLINE = "deadline"
+    NO_SUCCESSOR = "no_successor"
+    HANDOVER = "handover"
+    DISCLOSED = "disclosed"
+
+    @property
+    def audience(self) -> Audience:
+        """Whom it is for."""
+        match self:
+            case Mail.ERRORED | Mail.HELD | Mail.DEADLINE:
+                return Audience.OPERATORS
+            case Mail.NO_SUCCESSOR | Mail.HANDOVER:
+                return Audience.ADMINS
+            case Mail.DISCLOSED:
+                return Audience.RECIPIENTS
+        return Audience.PERSON
 
 
 PHASE_ATTRIBUTE = SearchAttributeKey.for_keyword("RetirementPhase")
@@ -168,3 +222,13 @@ def queue_served_as(task_queue: str) -> str:
 def workflow_id(*, user_id: str, tenant: str | None = None) -> str:
     """The one workflow id under which a data subject is retired, so that anybody can address it."""
     return f"{WORKFLOW_ID_PREFIX}{tenant}-{user_id}" if tenant else f"{WORKFLOW_ID_PREFIX}{user_id}"
+
+
+def transfer_workflow_id(*, user_id: str, tenant: str | None = None) -> str:
+    """The one workflow id under which is handed over what somebody owns, without retiring them."""
+    return f"{TRANSFER_WORKFLOW_ID_PREFIX}{tenant}-{user_id}" if tenant else f"{TRANSFER_WORKFLOW_ID_PREFIX}{user_id}"
+
+
+def mail_workflow_id(*, retirement_id: str, mail: Mail, number: str = "") -> str:
+    """The workflow id under which a mail that can't be sent at once is delivered. `number` tells mails of a kind apart."""
+    return f"mail-{retirement_id}-{mail}" + (f"-{number}" if number else "")

@@ -58,7 +58,7 @@ def read_start(raw: Sequence[Any]) -> Start:
             shown = name if isinstance(name, str) and _FIELD.fullmatch(name) else "(a name not shown)"
             raise BadField(f"unknown field {shown}", f"one of {known}")
     return Start(
-        user_id=_user_id(fields.get("user_id")),
+        user_id=_user_id(fields.get("user_id"), name="user_id"),
         tenant=_code(fields, "tenant"),
         plan=_code(fields, "plan"),
         request_id=_matching(fields, "request_id", _REQUEST_ID, "1 to 128 characters without spaces or @"),
@@ -72,6 +72,7 @@ def read_start(raw: Sequence[Any]) -> Start:
         current_plan=_flag(fields, "current_plan"),
         go_back=_flag(fields, "go_back"),
         skip=_skips(fields.get("skip", [])),
+        successor=_user_id(fields["successor"], name="successor") if "successor" in fields else None,
     )
 
 
@@ -134,11 +135,11 @@ def _text(value: object) -> object:
     return value
 
 
-def _user_id(value: object) -> str:
+def _user_id(value: object, *, name: str) -> str:
     value = _text(value)
     if isinstance(value, str) and 1 <= len(value) <= 512 and value.isprintable():
         return value
-    raise BadField("user_id", "1 to 512 printable characters")
+    raise BadField(name, "1 to 512 printable characters")
 
 
 def _code(fields: Mapping[str, Any], name: str) -> str | None:

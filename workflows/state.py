@@ -174,11 +174,16 @@ def details_of(state: RetirementState) -> str:
     if state.outcome is None:
         lines.append("- rescind is " + ("refused: past the point of no return" if state.past_return else "possible"))
     lines.extend(f"- **held** at `{hold.step}`: {hold.cause} ({hold.code})" for hold in state.holds.values())
-    lines += ["", "| phase | step | state | since | why |", "|---|---|---|---|---|"]
+    lines += ["", _row("phase", "step", "state", "since", "why"), "|---|---|---|---|---|"]
     for step in _steps_of(state):
         since = f"{step.since:%Y-%m-%d %H:%M:%S}" if step.since else ""
-        lines.append(f"| {step.phase} | {step.step} | {step.state} | {since} | {step.code or ''} |")
+        lines.append(_row(step.phase, step.step, step.state, since, step.code or ""))
     return "\n".join(lines)
+
+
+def _row(*cells: str) -> str:
+    """A row of a table. The UI draws cells without a margin, so each brings one along."""
+    return "| " + " | ".join(f"{cell}\u00a0\u00a0" for cell in cells) + " |"
 
 
 def _phases_of(state: RetirementState) -> tuple[tuple[Phase, tuple[StepOutline, ...]], ...]:
@@ -186,7 +191,12 @@ def _phases_of(state: RetirementState) -> tuple[tuple[Phase, tuple[StepOutline, 
     if state.case is None or state.case.outline is None:
         return ()
     outline = state.outline
-    return (Phase.FREEZE, outline.freeze), (Phase.ERASE, outline.erase), (Phase.RELEASE, outline.release)
+    return (
+        (Phase.FREEZE, outline.freeze),
+        (Phase.TRANSFER, outline.transfer),
+        (Phase.ERASE, outline.erase),
+        (Phase.RELEASE, outline.release),
+    )
 
 
 def _steps_of(state: RetirementState) -> tuple[StepStatus, ...]:

@@ -8,13 +8,15 @@ from starter.access import open_ledger, read_settings, run
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json, Tenant, Who
 from starter.output import Output, columns, reason_of
+from starter.standing import cell, counts_of
 from starter.subjects import find_subject, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ledger.rows import Case, MailRow, Resume, StepRow
     from workflows.messages import MessageRow
+    from workflows.names import AssetResult
 
 _HEAD = {
     "retirement_id": "retirement",
@@ -32,20 +34,24 @@ _HEAD = {
     "in_time": "in time",
     "shredded_at": "values shredded",
 }
+#: No law sets it a limit.
+_NOT_OF_A_TRANSFER = ("due_at", "in_time")
 _TABLES = {
-    "steps": ("step", "result", "service", "code", "detail", "at", "until", "by"),
+    "steps": ("step", "result", "service", "assets", "code", "detail", "at", "until", "by"),
     "undone": ("step", "result", "service", "code", "detail", "at"),
     "mails": ("mail", "result", "code", "at"),
     "resumes": ("at", "direction", "plan_digest", "by", "reason_code"),
     "messages": ("kind", "accepted", "code", "at", "by", "reason_code"),
 }
 
+_SUMMARY = ("erased", "absent", "scrubbed", "retained", "skipped", "unverified", "failed")
+
 #: What the first column is called where it isn't the field's name.
 _TITLES = {"undone": "undone", "resumes": "resumed", "messages": "message"}
 
 
 def _report(who: Who, tenant: Tenant = None, json: Json = False) -> int:
-    """Show the record of a retirement. Erased, kept until when, skipped by whom, unverified; no personal data."""
+    """Show the record of a retirement. Handed over, erased, kept until when, skipped by whom; no personal data."""
     out = Output(as_json=json)
 
     async def work() -> ExitCode:
@@ -60,6 +66,7 @@ def _report(who: Who, tenant: Tenant = None, json: Json = False) -> int:
                 mails=await ledger.mails(id),
                 messages=await ledger.messages(id),
                 resumes=await ledger.resumes(id),
+                counts=await ledger.asset_counts(id),
             )
         out.result(facts, _lines_of(facts))
         return ExitCode.OK
@@ -74,6 +81,7 @@ def _facts_of(
     mails: "Sequence[MailRow]",
     messages: "Sequence[MessageRow]",
     resumes: "Sequence[Resume]",
+    counts: "Mapping[str, Mapping[AssetResult | None, int]]",
 ) -> dict[str, Any]:
     from workflows.names import StepResult
 
@@ -83,9 +91,11 @@ def _facts_of(
         return [row.step for row in done if row.result in results]
 
     return {
+        "kind": case.kind,
         **{name: getattr(case, name) for name in _HEAD if name != "in_time"},
         "code": case.code,
         "in_time": case.closed_at <= case.due_at if case.closed_at is not None else None,
+        "transferred": named(StepResult.TRANSFERRED),
         "erased": named(StepResult.ERASED),
         "absent": named(StepResult.ABSENT),
         "scrubbed": named(StepResult.SCRUBBED),
@@ -93,19 +103,20 @@ def _facts_of(
         "skipped": named(StepResult.SKIPPED),
         "unverified": named(StepResult.UNVERIFIED),
         "failed": named(StepResult.FAILED),
-        "steps": [_step(row) for row in done],
-        "undone": [_step(row) for row in rows if row.action == "undo"],
+        "steps": [_step(row, counts=counts.get(row.step, {})) for row in done],
+        "undone": [_step(row, counts={}) for row in rows if row.action == "undo"],
         "mails": [{"mail": row.mail, "result": row.result, "code": row.code, "at": row.at} for row in mails],
         "messages": [row.model_dump() for row in messages],
         "resumes": [{name: getattr(resume, name) for name in _TABLES["resumes"]} for resume in resumes],
     }
 
 
-def _step(row: "StepRow") -> dict[str, Any]:
+def _step(row: "StepRow", *, counts: "Mapping[AssetResult | None, int]") -> dict[str, Any]:
     return {
         "step": row.step,
         "result": row.result or "begun",
         "service": row.service,
+        "assets": counts_of(counts),
         "code": row.code or row.last_code,
         "detail": row.detail,
         "at": row.at,
@@ -115,14 +126,18 @@ def _step(row: "StepRow") -> dict[str, Any]:
 
 
 def _lines_of(facts: dict[str, Any]) -> list[str]:
-    head = [(title, facts[name]) for name, title in _HEAD.items()]
-    head[list(_HEAD).index("reason")] = ("reason", reason_of(facts))
-    named = ("erased", "absent", "scrubbed", "retained", "skipped", "unverified", "failed")
-    summary = [(name, facts[name]) for name in named]
-    lines = columns(head + summary)
-    for table, names in _TABLES.items():
+    shown = facts | {"reason": reason_of(facts)}
+    is_transfer = facts["kind"] == "transfer"
+    titles = {name: title for name, title in _HEAD.items() if not is_transfer or name not in _NOT_OF_A_TRANSFER}
+    head = [("transfer" if is_transfer and name == "retirement_id" else t, shown[name]) for name, t in titles.items()]
+    transferred = ("transferred",) if facts["transferred"] or is_transfer else ()
+    others = ("absent", "skipped", "failed") if is_transfer else _SUMMARY
+    lines = columns(head + [(name, facts[name]) for name in (*transferred, *others)])
+    for table, told in _TABLES.items():
         if facts[table]:
-            rows = [[row[name] for name in names] for row in facts[table]]
+            counts = any(row.get("assets") for row in facts[table])
+            names = tuple(name for name in told if name != "assets" or counts)
+            rows = [[cell(row[name]) for name in names] for row in facts[table]]
             heading = [_TITLES.get(table, names[0]), *(name.replace("_", " ") for name in names[1:])]
             lines += ["", *columns(rows, heading=heading)]
     return lines

@@ -10,6 +10,7 @@ from starter.erasure import gone_of
 from starter.exit_codes import ExitCode, help_end
 from starter.options import By, Json, ReasonCode, Tenant, Who
 from starter.output import Output, show
+from starter.ownership.transferring import start_transfer
 from starter.starting import start_run
 from starter.subjects import Subject, find_subject
 from starter.wishes import RunClosed, no_run, send, standing_of, tell
@@ -71,7 +72,9 @@ async def _without_run(
             requested_by=by,
             reason_code=reason_code,
         )
-        handle = await start_run(await connect(out), start)
+        client = await connect(out)
+        resume = start_transfer(client, start, joins=False) if subject.is_transfer else start_run(client, start)
+        handle = await resume
         line = "rescind: accepted (going_back). Its run had ended; a new one undoes what was frozen."
         out.result({**facts, "accepted": True, "code": "going_back", "workflow_id": handle.id}, [line])
         return ExitCode.OK

@@ -10,8 +10,9 @@ from starter.access import connect, open_ledger, read_settings, run
 from starter.erasure import gone_of
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode, help_end
-from starter.options import By, Json, Tenant, Wait, Who, read_codes
+from starter.options import By, Json, Successor, Tenant, Wait, Who, read_codes
 from starter.output import Output, columns, show
+from starter.ownership.transferring import Telling, follow, start_transfer
 from starter.starting import start_run, tell_result, watch
 from starter.subjects import Subject, find_subject, not_found
 from starter.wishes import standing_of
@@ -56,12 +57,13 @@ def _resume(
     abort: Annotated[
         bool, typer.Option("--abort", help="Go back instead and restore the account; only while nothing is gone.")
     ] = False,
+    successor: Successor = None,
     tenant: Tenant = None,
     by: By = None,
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Resume a retirement that stopped before its end. It goes on in the direction it was going."""
+    """Resume a retirement or a transfer that stopped before its end. It goes on in the direction it was going."""
     skips = _skips_of(skip or [], reasons=reason or [], by=by)
     out = Output(as_json=json)
 
@@ -69,11 +71,19 @@ def _resume(
         async with open_ledger(read_settings()) as ledger:
             subject = await find_subject(who, tenant=tenant, ledger=ledger)
             gone = await gone_of(subject.case, ledger=ledger) if abort and subject.case else []
-        start = _start_of(subject, skips=skips, plan=plan, abort=abort, gone=gone, by=by)
-        handle = await start_run(await connect(out), start)
+            start = _start_of(subject, skips=skips, plan=plan, abort=abort, gone=gone, successor=successor, by=by)
+            client = await connect(out)
+            if subject.is_transfer:
+                handle = await start_transfer(client, start, joins=False)
+                if wait:
+                    return await follow(
+                        handle, id=start.resume or "", client=client, ledger=ledger, out=out, telling=Telling()
+                    )
+            else:
+                handle = await start_run(client, start)
         if wait:
             out.note(f"Resumed {start.resume}. Interrupting this command does not stop the retirement.")
-            return tell_result(out, await watch(handle, out=out), workflow_id=handle.id)
+            return tell_result(out, await watch(handle, client=client, out=out), workflow_id=handle.id)
         facts = {
             "workflow_id": handle.id,
             "run_id": handle.first_execution_run_id,
@@ -100,7 +110,14 @@ def _skips_of(steps: list[str], *, reasons: list[str], by: str | None) -> "tuple
 
 
 def _start_of(
-    subject: Subject, *, skips: "tuple[Skip, ...]", plan: PlanChoice, abort: bool, gone: list[str], by: str | None
+    subject: Subject,
+    *,
+    skips: "tuple[Skip, ...]",
+    plan: PlanChoice,
+    abort: bool,
+    gone: list[str],
+    successor: str | None,
+    by: str | None,
 ) -> "Start":
     """The start message of the resuming run.
 
@@ -125,6 +142,12 @@ def _start_of(
             do="Resume it without --abort.",
             code=ExitCode.REFUSED,
         )
+    if subject.is_transfer and plan is PlanChoice.CURRENT:
+        raise CommandError(
+            f"{case.retirement_id} is a transfer, and runs by the plan that it was given.",
+            do="Give it up (--skip STEP --reason CODE), then start another one with `retire transfer`.",
+            code=ExitCode.USAGE,
+        )
     return Start(
         user_id=user_id,
         tenant=case.tenant,
@@ -132,6 +155,7 @@ def _start_of(
         skip=skips,
         current_plan=plan is PlanChoice.CURRENT,
         go_back=abort,
+        successor=successor,
         requested_by=by,
         request_id=str(uuid.uuid4()),
     )
@@ -140,13 +164,15 @@ def _start_of(
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     end = help_end(
-        example="retire resume u-4711 --skip forum --reason vendor_closed --by ops-3 --wait",
+        example="retire resume u-4711 --skip forum --reason vendor_closed --by ops-3 --wait\n"
+        "  retire resume u-4711 --successor u-4712 --wait",
         codes=(
             ExitCode.NOT_FOUND,
             ExitCode.ALREADY_RUNNING,
             ExitCode.REFUSED,
             ExitCode.ABORTED,
             ExitCode.ERRORED,
+            ExitCode.PROBLEMS,
         ),
     )
     app.command("resume", epilog=end)(_resume)

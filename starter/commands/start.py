@@ -10,7 +10,7 @@ from starter.access import connect, open_ledger, read_settings, run
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode, help_end
 from starter.forecast import Forecast, answer_to, meaning_of
-from starter.options import By, Json, ReasonCode, Tenant, Wait, read_duration
+from starter.options import By, Json, ReasonCode, Successor, Tenant, Wait, read_duration
 from starter.output import Output, columns
 from starter.starting import start_run, tell_result, watch
 
@@ -42,6 +42,7 @@ def _start(
             show_default=False,
         ),
     ] = None,
+    successor: Successor = None,
     by: By = None,
     reason_code: ReasonCode = None,
     again: Annotated[bool, typer.Option("--again", help="Also where an earlier retirement is complete.")] = False,
@@ -61,6 +62,7 @@ def _start(
         "requested_by": by,
         "reason_code": reason_code,
         "again": again,
+        "successor": successor,
     }
     start = _read(fields)
     out = Output(as_json=json)
@@ -86,10 +88,11 @@ async def _start_and_tell(start: "Start", *, out: Output, wait: bool) -> ExitCod
     if answer != "opens_a_case" and answer != "already_running":
         # The workflow decides, not we: the ledger may change meanwhile.
         out.note(f"Note: this start will be {meaning_of(answer, case=case)}.")
-    handle = await start_run(await connect(out), start)
+    client = await connect(out)
+    handle = await start_run(client, start)
     if wait:
         out.note(f"Started {handle.id}. Interrupting this command does not stop the retirement.")
-        return tell_result(out, await watch(handle, out=out), workflow_id=handle.id)
+        return tell_result(out, await watch(handle, client=client, out=out), workflow_id=handle.id)
     facts = {"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "request_id": start.request_id}
     out.result(facts, columns([("started", facts["workflow_id"]), ("request id", facts["request_id"])]))
     return ExitCode.OK

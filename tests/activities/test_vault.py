@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from ledger import Keys, Ledger, LedgerNotReady, VaultDamaged, VaultLocked, VaultMissing, VaultValues
 from ledger.database import engine_for, writing
+from ledger.rows import no_values
 from ledger.sealing import OpenedKeys, new_data_key, seal, unseal, unwrap
 from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_ledger, an_empty_database
 from workflows.messages import StepOutcome
@@ -41,7 +42,7 @@ async def close(ledger: Ledger, rid: str, outcome: Outcome = Outcome.ABORTED) ->
     )
 
 
-async def mail(ledger: Ledger, rid: str, *, release: bool) -> None:
+async def mail(ledger: Ledger, rid: str, *, release: str | None) -> None:
     await ledger.record_mail(
         retirement_id=rid, mail="complete", number="", result="sent", code=None, at=NOW, release=release
     )
@@ -49,16 +50,20 @@ async def mail(ledger: Ledger, rid: str, *, release: bool) -> None:
 
 async def test_what_was_looked_up_and_saved_is_given_back(ledger: Ledger) -> None:
     rid = (await a_case(ledger)).retirement_id
-    assert await values_of(ledger, rid) == {"subject": {}, "saved": {}}
+    assert await values_of(ledger, rid) == {**no_values(), "subject": {}, "saved": {}}
     await ledger.store_subject(retirement_id=rid, values=ADA, present=("forum", "profile"))
     await save(ledger, rid, step="lock", saved={"was_locked": False, "note": "ü\ud800"})
     await save(ledger, rid, step="forum", saved={})
     await save(ledger, rid, step="profile", saved=None)
-    assert await values_of(ledger, rid) == {"subject": ADA, "saved": {"lock": {"was_locked": False, "note": "ü\ud800"}}}
+    assert await values_of(ledger, rid) == {
+        **no_values(),
+        "subject": ADA,
+        "saved": {"lock": {"was_locked": False, "note": "ü\ud800"}},
+    }
     await save(ledger, rid, step="lock", saved={"was_locked": True})
     await ledger.store_subject(retirement_id=rid, values={"email": "new@example.org"}, present=())
     values = await values_of(ledger, rid)
-    assert values == {"subject": {"email": "new@example.org"}, "saved": {"lock": {"was_locked": True}}}
+    assert values == {**no_values(), "subject": {"email": "new@example.org"}, "saved": {"lock": {"was_locked": True}}}
     start = await ledger.begin_step(retirement_id=rid, step="lock", action="do")
     assert start.case.present == () and "example.org" not in repr(start)
 
@@ -78,19 +83,19 @@ async def test_a_mail_holds_the_entry_beyond_the_close(ledger: Ledger) -> None:
     rid = (await a_case(ledger, holders=("run", "mail"))).retirement_id
     await ledger.store_subject(retirement_id=rid, values=ADA, present=())
     await close(ledger, rid)
-    await mail(ledger, rid, release=False)
-    assert await values_of(ledger, rid) == {"subject": ADA, "saved": {}}
-    await mail(ledger, rid, release=True)
+    await mail(ledger, rid, release=None)
+    assert await values_of(ledger, rid) == {**no_values(), "subject": ADA, "saved": {}}
+    await mail(ledger, rid, release="mail")
     assert await values_of(ledger, rid) is None
     assert [row.result for row in await ledger.mails(rid)] == ["sent", "sent"]
-    await mail(ledger, rid, release=True)
+    await mail(ledger, rid, release="mail")
     case = await ledger.case(rid)
     assert case is not None and case.shredded_at == NOW
 
 
 async def test_a_mail_that_lets_go_first_leaves_the_entry_to_the_run(ledger: Ledger) -> None:
     rid = (await a_case(ledger, holders=("mail",))).retirement_id
-    await mail(ledger, rid, release=True)
+    await mail(ledger, rid, release="mail")
     assert await values_of(ledger, rid) is not None
     await close(ledger, rid)
     assert await values_of(ledger, rid) is None
@@ -139,7 +144,7 @@ async def test_a_row_copied_onto_another_case_does_not_open(tmp_path: Path, kind
             for reader in (ledger, fresh):
                 with pytest.raises(VaultDamaged, match="copied from another case"):
                     await values_of(reader, eve)
-            assert await values_of(fresh, ada) == {"subject": ADA, "saved": {}}, "the search can succeed"
+            assert await values_of(fresh, ada) == {**no_values(), "subject": ADA, "saved": {}}, "the search can succeed"
             fresh.close()
         execute(url, "UPDATE vault_fields SET field = 'saved.lock' WHERE retirement_id = :ada", ada=ada)
         with pytest.raises(VaultDamaged):
@@ -164,7 +169,7 @@ async def test_an_entry_of_a_key_that_is_not_in_the_ring_is_locked(tmp_path: Pat
 
         rotated = Ledger(url=url, keys=replace(KEYS, vault={**KEYS.vault, "2": b"w" * 32}, current="2"))
         await rotated.check()
-        assert await values_of(rotated, rid) == {"subject": ADA, "saved": {}}
+        assert await values_of(rotated, rid) == {**no_values(), "subject": ADA, "saved": {}}
         rotated.close()
 
         wrong = Ledger(url=url, keys=replace(KEYS, vault={"1": b"w" * 32}))

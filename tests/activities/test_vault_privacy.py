@@ -63,7 +63,7 @@ async def test_the_canary_is_in_no_file_before_or_after_the_shred(
         retirement_id=rid, outcome=Outcome.ABORTED, reason=None, direction=None, now=NOW, messages=()
     )
     await ledger.record_mail(
-        retirement_id=rid, mail="aborted", number="", result="sent", code=None, at=NOW, release=True
+        retirement_id=rid, mail="aborted", number="", result="sent", code=None, at=NOW, release="mail"
     )
     assert found_in(tmp_path) == set()
     await ledger.checkpoint()

@@ -7,6 +7,7 @@ python -m tests.histories.record --again    # over one that no release has carri
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -24,11 +25,13 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
+from ledger.transfers import TransferWish
 from sandbox.client import Person
 from sandbox.faults import FaultKind
 from sandbox.launch import Sandbox
 from tests.support.plans import PlanDocument, admins_stay, all_of, on_the_intranet, with_patience
 from tests.support.stage import LONGEST_WAIT, Retirement, Stage, staged, time_skipping_server
+from tests.support.transfers import a_wish, run_transfer, start_transfer
 from tests.support.waiting import eventually
 from workflows import names
 from workflows.names import Phase
@@ -291,6 +294,65 @@ async def told_later(stage: Stage) -> Handle:
     return delivery
 
 
+# --- transfers that stand alone ------------------------------------------------------------------------------------------
+
+
+@scenario
+async def transfer_complete(stage: Stage) -> Handle:
+    return await _ended(await start_transfer(stage, _a_transfer(stage, documents=120)))
+
+
+@scenario
+async def transfer_of_named_assets(stage: Stage) -> Handle:
+    """One of them is tried again, and one isn't there."""
+    wish = _a_transfer(stage)
+    first = stage.sandbox.documents.documents_of(wish.user_id)[0]
+    path = f"/documents/{first.id}"
+    stage.sandbox.documents.misbehave(FaultKind.LOST_ANSWER, method="PUT", path_prefix=path)
+    named = dataclasses.replace(wish, assets=(first.id, "d-nowhere"))
+    return await _ended(await start_transfer(stage, named))
+
+
+@scenario
+async def transfer_refused_no_successor(stage: Stage) -> Handle:
+    return await _ended(await start_transfer(stage, _a_transfer(stage, roles=("member",))))
+
+
+@scenario
+async def transfer_rescinded(stage: Stage) -> Handle:
+    wish = _a_transfer(stage)
+    async with stage.crew.away():
+        run = await start_transfer(stage, wish)
+        await run.handle.signal(names.RESCIND, {"by": "support-7"})
+    return await _ended(run)
+
+
+@scenario
+async def transfer_errored(stage: Stage) -> Handle:
+    return await _ended(await _errored_transfer(stage, _a_transfer(stage)))
+
+
+@scenario
+async def transfer_resumed_with_another_successor(stage: Stage) -> Handle:
+    wish = _a_transfer(stage)
+    progress = await (await _errored_transfer(stage, wish)).errored()
+    other = _a_transfer(stage).successor
+    run = await run_transfer(stage, user_id=wish.user_id, resume=progress.retirement_id, successor=other)
+    return await _ended(run)
+
+
+@scenario
+async def transfer_held_and_skipped(stage: Stage) -> Handle:
+    run = await _held_transfer(stage)
+    await run.ask(names.DECIDE, step="documents", decision="skip", by="ops-3", reason_code="by_hand")
+    return await _ended(run)
+
+
+@scenario
+async def open_transfer_while_held(stage: Stage) -> Handle:
+    return (await _held_transfer(stage)).handle
+
+
 # --- still open ----------------------------------------------------------------------------------------------------------
 
 
@@ -382,6 +444,27 @@ async def _held(stage: Stage) -> Retirement:
     stage.sandbox.forum.misbehave(FaultKind.STATUS, status=401, user=ada, method="DELETE", times=None)
     run = await stage.start(ada, cool_off="0s", running_clock=True)
     await run.holds("forum")
+    return run
+
+
+def _a_transfer(stage: Stage, *, documents: int = 3, roles: tuple[str, ...] = ("author",)) -> TransferWish:
+    owner = stage.sandbox.add_person(documents=documents)
+    successor = stage.sandbox.add_person(roles=roles)
+    return a_wish(stage, stage.team_plan("team"), owner=owner, successor=successor)
+
+
+async def _errored_transfer(stage: Stage, wish: TransferWish) -> Retirement:
+    stage.sandbox.documents.misbehave(FaultKind.STATUS, status=422, user=wish.user_id, method="GET")
+    run = await start_transfer(stage, wish)
+    await run.errored()
+    return run
+
+
+async def _held_transfer(stage: Stage) -> Retirement:
+    wish = _a_transfer(stage)
+    stage.sandbox.documents.misbehave(FaultKind.STATUS, status=401, user=wish.user_id, method="GET", times=None)
+    run = await start_transfer(stage, wish, running_clock=True)
+    await run.holds("documents")
     return run
 
 

@@ -19,6 +19,7 @@ from workflows import retire_user, step_graph
 from workflows.deliver_mail import DeliverMail
 from workflows.messages import StepOutline
 from workflows.retire_user import RetireUser
+from workflows.transfer_ownership import TransferOwnership
 
 STORED = sorted(Path(__file__).parent.glob("*/*.json"))
 
@@ -36,7 +37,7 @@ async def replay(path: Path) -> None:
     id = events[0]["workflowExecutionStartedEventAttributes"]["workflowId"]
     history = WorkflowHistory.from_json(id, {"events": events})
     replayer = Replayer(
-        workflows=[RetireUser, DeliverMail],
+        workflows=[RetireUser, TransferOwnership, DeliverMail],
         data_converter=DATA_CONVERTER,
         workflow_runner=WORKFLOW_RUNNER,
     )

@@ -239,6 +239,7 @@ async def rescind(run: Retirement) -> None:
         # No id of this database: refused by it, as a value and never as a part of the statement.
         ("x' OR true --", Reason.LOOKUP_FAILED, "sql_22P02"),
     ],
+    ids=["unknown", "no id"],
 )
 async def test_nobody_of_that_id_is_told(
     retirements: Stage, app: App, user_id: str, reason: Reason, code: str | None

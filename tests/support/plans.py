@@ -7,14 +7,18 @@ from typing import Any
 import yaml
 
 SANDBOX_PLAN = Path(__file__).parents[2] / "plans" / "sandbox.yaml"
+#: The one by which people own documents.
+TEAM_PLAN = SANDBOX_PLAN.with_name("sandbox_team.yaml")
 
 #: Nested mappings by name; a step or a service of them may be changed at will.
 PlanDocument = dict[str, Any]
 
 
-def a_plan(folder: Path, name: str, change: Callable[[PlanDocument], None] | None = None) -> str:
-    """Write the sandbox's plan under a name of its own, changed as asked, and return the name."""
-    document: PlanDocument = yaml.safe_load(SANDBOX_PLAN.read_text())
+def a_plan(
+    folder: Path, name: str, change: Callable[[PlanDocument], None] | None = None, *, like: Path = SANDBOX_PLAN
+) -> str:
+    """Write one of the sandbox's plans under a name of its own, changed as asked, and return the name."""
+    document: PlanDocument = yaml.safe_load(like.read_text())
     document["plan"] = name
     if change is not None:
         change(document)

@@ -25,7 +25,7 @@ from ledger.rows import Case
 from plans.loading import Plans
 from sandbox.client import Person
 from sandbox.launch import Sandbox
-from tests.support.plans import a_plan
+from tests.support.plans import TEAM_PLAN, a_plan
 from tests.support.waiting import eventually
 from worker.converter import DATA_CONVERTER
 from worker.runtime import WORKFLOW_RUNNER, build_workers
@@ -37,7 +37,7 @@ from workflows.names import Phase
 #: A blocked workflow task hangs instead of failing: no test waits for longer than this.
 LONGEST_WAIT = 60.0
 #: Those that refer to another table first.
-_VAULT_TABLES = ("vault_holders", "vault_fields", "vault")
+_VAULT_TABLES = ("assets", "vault_holders", "vault_fields", "vault")
 
 
 @contextlib.asynccontextmanager
@@ -108,6 +108,10 @@ class Stage:
     def plan(self, name: str, change: Any = None) -> str:
         """Add a plan made from the sandbox's."""
         return a_plan(self.settings.plans_dir, name, change)
+
+    def team_plan(self, name: str, change: Any = None) -> str:
+        """Add a plan made from the one by which people own documents."""
+        return a_plan(self.settings.plans_dir, name, change, like=TEAM_PLAN)
 
     async def case_of(self, person: Person | str, *, tenant: str | None = None) -> Case:
         """The person's latest case in the ledger."""

@@ -17,7 +17,8 @@ from starter.output import columns, show
 
 _ROOT = Path(__file__).parents[2]
 _COMMANDS = (
-    "setup doctor worker conformance start status list rescind extend expedite decide resume report demo"
+    "setup doctor worker conformance start status list rescind extend expedite decide resume report assets suggest"
+    " transfer demo"
 ).split()
 
 
@@ -57,8 +58,11 @@ Commands:
   extend       Give the person a longer cool-off.
   expedite     End the cool-off now, where the plan allows it.
   decide       Decide about a step that is held.
-  resume       Resume a retirement that stopped before its end.
+  resume       Resume a retirement or a transfer that stopped before its end.
   report       Show the record of a retirement.
+  assets       List what somebody owns.
+  suggest      Suggest who could take over from somebody.
+  transfer     Hand over what somebody owns to somebody else.
   demo         Show it all in a sandbox.
   plan         Check, show and try a plan.
   mail         List and preview the mails.
@@ -67,12 +71,12 @@ Commands:
       0  done as asked
       1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
       2  an argument or option can't be used
-      3  no such retirement
-      4  the person's retirement is running already
+      3  no such retirement or transfer
+      4  one of this person is running already
       5  refused; the answer says why
       6  recorded, not yet answered: no worker has taken it so far
-      7  the retirement ended ABORTED
-      8  the retirement ended ERRORED; it can be resumed
+      7  it ended ABORTED
+      8  it ended ERRORED; it can be resumed
       9  Temporal or the ledger's database does not answer
      10  a setting, the keys file, the plan or the set-up is missing or wrong
      11  problems were found; each says how to mend it
@@ -90,8 +94,8 @@ Usage: retire extend [OPTIONS] {WHO}
   --by-duration.
 
 Arguments:
-  WHO <str>  A user id, a retirement id (r-…) or a workflow id (retire-user-…).
-             [required]
+  WHO <str>  A user id, a retirement id (r-…), a transfer id (t-…) or a workflow
+             id (retire-user-…).  [required]
 
 Options:
   --until DATE                  The new end: a date (its end, UTC) or an instant
@@ -114,11 +118,70 @@ Options:
       0  done as asked
       1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
       2  an argument or option can't be used
-      3  no such retirement
+      3  no such retirement or transfer
       5  refused; the answer says why
       6  recorded, not yet answered: no worker has taken it so far
       9  Temporal or the ledger's database does not answer
      10  a setting, the keys file, the plan or the set-up is missing or wrong
+    130  interrupted; what was started goes on
+"""
+    )
+
+
+def test_the_help_of_transfer_says_what_is_meant_by_default() -> None:
+    assert retire("transfer", "--help").output == (
+        """\
+Usage: retire transfer [OPTIONS]
+
+  Hand over what somebody owns to somebody else. By the plan's transfer steps;
+  nobody is retired.
+
+Options:
+  --from ID                     The user id of the owner, who may be gone
+                                already.  [required]
+  --to ID                       The user id of who takes over; the service that
+                                owns the role is asked whether they may.
+                                [required]
+  --asset ID                    Hand over this asset. May be repeated. Default:
+                                everything.
+  --file FILE                   Hand over the assets of this file: an id a line,
+                                or a CSV with a column `id`. Default:
+                                everything.
+  --subject NAME=VALUE          What is known of an owner who is gone, where the
+                                plan asks for it, e.g. org=acme. May be
+                                repeated.
+  --tenant TENANT               The tenant of the user id. Default: none.
+  --plan PLAN                   The plan's name. Default: RETIREMENT_PLAN.
+  --by ID                       Who asks: an opaque id, at most 64 characters,
+                                no spaces, no @. Default: not recorded.  [env
+                                var: RETIREMENT_BY]
+  --reason-code, --reason CODE  Why, as a code: at most 64 characters, no
+                                spaces, no @. Default: none.
+  --dry-run                     Ask the services what would be moved; write and
+                                change nothing.
+  --no-wait                     Start it, and don't wait for its end.
+  --show-values                 Show titles, names and addresses, too; they are
+                                people's data.
+  --csv FILE                    Write the assets to this file as a table; an
+                                older one is replaced. Default: none.
+  --json                        Print the same facts as JSON.
+  -h, --help                    Show this message and exit.
+
+  Example:
+    retire transfer --from u-4711 --to u-4712 --dry-run
+    retire transfer --from u-4711 --to u-4712 --file assets.csv --by support-7
+
+  Exit codes:
+      0  done as asked
+      1  an unexpected error; RETIREMENT_DEBUG=1 shows its traceback
+      2  an argument or option can't be used
+      4  one of this person is running already
+      5  refused; the answer says why
+      7  it ended ABORTED
+      8  it ended ERRORED; it can be resumed
+      9  Temporal or the ledger's database does not answer
+     10  a setting, the keys file, the plan or the set-up is missing or wrong
+     11  problems were found; each says how to mend it
     130  interrupted; what was started goes on
 """
     )
@@ -183,8 +246,8 @@ def test_the_help_of_plan_try_says_that_nothing_is_changed() -> None:
         """\
 Usage: retire plan try [OPTIONS] {FILE}
 
-  Ask a plan's lookup, facts and probes about one person. Changes nothing; says
-  how to mend what is wrong.
+  Ask everything of a plan that only reads, about one person. Changes nothing;
+  says how to mend what is wrong.
 
 Arguments:
   FILE <path>  The plan, as a YAML file.  [required]
@@ -194,9 +257,11 @@ Options:
                      every service, a test user for example.  [required]
   --tenant TENANT    The tenant of the user id. Default: none.
   --service SERVICE  Ask only what concerns this service. Default: all.
-  --ask-post         Also ask lookups, facts and probes that by their form may
-                     change something (POST, WITH, Python): the plan says that
-                     they only read.
+  --successor ID     Whom a start would name to take over. Default: the first of
+                     the plan's candidates who will do.
+  --ask-post         Also ask lookups, facts, lists and probes that by their
+                     form may change something (POST, WITH, Python): the plan
+                     says that they only read.
   --show-values      Show the person's values instead of •••; secrets never are
                      shown.
   --json             Print the same facts as JSON.
@@ -297,6 +362,18 @@ def test_help_loads_nothing_heavy() -> None:
         ),
         (["start", "a\nb"], "Invalid value: user_id: must be 1 to 512 printable characters."),
         (["start", "x" * 513], "Invalid value: user_id: must be 1 to 512 printable characters."),
+        (
+            ["transfer", "--from", "u-1", "--to", "u-2", "--subject", "org"],
+            "Invalid value: --subject: write NAME=VALUE, for example org=acme.",
+        ),
+        (
+            ["transfer", "--from", "u-1", "--to", "a\nb"],
+            "Invalid value for '--to': write 1 to 512 printable characters.",
+        ),
+        (
+            ["transfer", "--from", "u-1", "--to", "u-2", "--no-wait", "--csv", "x.csv"],
+            "Invalid value: --csv is written at the end: leave out --no-wait, or see `retire assets`.",
+        ),
         (["extend", "u-1"], "Invalid value: give one of --until and --by-duration."),
         (
             ["extend", "u-1", "--until", "2026-02-03", "--by-duration", "1d"],

@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 
 from ledger.keys import Keys
 from ledger.ledger import Ledger
-from ledger.rows import Case, StoredPlan
+from ledger.rows import Asset, Case, StoredPlan
 from starter.exit_codes import ExitCode
 from starter.forecast import answer_to
 from starter.main import app
 from workflows.messages import MessageRow, Skip, Start, StepOutcome
-from workflows.names import Direction, Outcome, Reason, StepResult, workflow_id
+from workflows.names import AssetResult, Direction, Outcome, Reason, StepResult, workflow_id
 
 _NOW = datetime(2026, 1, 30, 12, tzinfo=UTC)
 _PLAN = """\
@@ -259,7 +259,7 @@ def test_the_report_tells_everything_and_nothing_personal(folder: Path) -> None:
             messages=[MessageRow(kind="rescind", accepted=False, code="past_return", at=_NOW, by="support-7")],
         )
         await ledger.record_mail(
-            retirement_id=id, mail="received", number="", result="sent", code=None, at=_NOW, release=True
+            retirement_id=id, mail="received", number="", result="sent", code=None, at=_NOW, release="mail"
         )
 
     in_ledger(folder, record)
@@ -305,6 +305,52 @@ rescind  no        past_return  2026-01-30 12:00:00 UTC  support-7  -
     as_json = retire("report", id, "--json").stdout
     assert json.loads(as_json)["skipped"] == ["profile"]
     assert not {word for word in ("lovelace", "example.org") if word in result.output + as_json}
+
+
+def test_what_became_of_assets_is_told_by_number_and_one_by_one_to_who_asks(folder: Path) -> None:
+    case = a_case(folder)
+    id = case.retirement_id
+
+    async def hand_over(ledger: Ledger) -> None:
+        listed = [Asset(id=f"d-{number}", type="page", title=f"Secret {number}") for number in range(3)]
+        await ledger.note_assets(retirement_id=id, step="lock", inventory=1, listed=listed)
+        moved, refused, _ = await ledger.assets(id)
+        results = {moved.key: (AssetResult.MOVED, None), refused.key: (AssetResult.REFUSED, "http_422")}
+        await ledger.record_assets(retirement_id=id, step="lock", results=results)
+        await ledger.record_outcomes(id, [StepOutcome(step="lock", result=StepResult.TRANSFERRED, at=_NOW)])
+
+    in_ledger(folder, hand_over)
+    for command in ("report", "status"):
+        told = retire(command, id)
+        assert "assets" in told.stdout and "1 moved, 1 refused, 1 waiting" in told.stdout, told.output
+        assert "Secret" not in told.stdout and "d-1" not in told.stdout
+    report = json.loads(retire("report", id, "--json").stdout)
+    assert report["transferred"] == ["lock"]
+    assert report["steps"][0]["assets"] == {"moved": 1, "refused": 1, "waiting": 1}
+    assert retire("assets", id).stdout == (
+        """\
+asset  step  type  result   code
+d-0    lock  page  moved    -
+d-1    lock  page  refused  http_422
+d-2    lock  page  waiting  -
+"""
+    )
+    assert "Secret 1" in retire("assets", id, "--show-values").stdout
+    close(folder, case, Outcome.COMPLETE)
+    in_ledger(folder, lambda ledger: ledger.let_go(retirement_id=id, holder="mail", now=_NOW))
+    gone = retire("assets", id)
+    assert (gone.exit_code, "its values are shredded" in gone.stderr) == (ExitCode.NOT_FOUND, True)
+
+
+def test_a_retirement_that_has_handed_over_can_t_go_back(folder: Path) -> None:
+    case = a_case(folder)
+    id = case.retirement_id
+    outcome = StepOutcome(step="boards", result=StepResult.TRANSFERRED, at=_NOW)
+    in_ledger(folder, lambda ledger: ledger.record_outcomes(id, [outcome]))
+    close(folder, case, Outcome.ERRORED)
+    back = retire("resume", id, "--abort")
+    assert back.exit_code == ExitCode.REFUSED
+    assert f"{id} can't go back: boards took effect, or may have." in back.stderr
 
 
 def test_status_after_the_history_has_expired_is_the_ledgers(folder: Path) -> None:

@@ -6,25 +6,30 @@ import pytest
 from temporalio.api.enums.v1 import IndexedValueType
 
 from workflows import names
-from workflows.names import workflow_id
+from workflows.names import transfer_workflow_id, workflow_id
 
 RELEASED: dict[type[StrEnum], str] = {
     names.Activity: "open_case check_subject run_step undo_step pass_point_of_no_return turn_back verify_erasure"
-    " record_messages close_case send_mail",
-    names.Phase: "open check freeze cool_off recheck erase verify release tell going_back closed",
+    " record_messages close_case send_mail take_up_transfer check_transfer",
+    names.Phase: "open check freeze cool_off recheck transfer erase verify release tell going_back closed",
     names.Outcome: "COMPLETE ABORTED ERRORED",
-    names.Reason: "rescinded no_such_subject not_eligible claim_lost lookup_failed freeze_failed hold_expired"
+    names.Reason: "rescinded no_such_subject not_eligible no_successor claim_lost lookup_failed freeze_failed hold_expired"
     " abandoned already_running errored_before already_complete duplicate_request not_resumable",
-    names.StepResult: "erased absent retained done scrubbed unverified failed skipped",
+    names.StepResult: "erased absent retained done scrubbed transferred unverified failed skipped",
     names.Direction: "forward back",
     names.HeldCause: "credentials configuration conflict vault",
-    names.Mail: "received reminder extended rescinded aborted complete errored held",
+    names.Mail: "received reminder extended rescinded aborted complete errored held deadline no_successor handover"
+    " disclosed",
+    names.Audience: "mail operators admins recipients",
+    names.AssetResult: "moved anonymised deleted already_owned not_found refused retrying",
 }
 
 CONSTANTS = {
     "WORKFLOW_TYPE": "RetireUser",
     "MAIL_WORKFLOW_TYPE": "DeliverMail",
+    "TRANSFER_WORKFLOW_TYPE": "TransferOwnership",
     "WORKFLOW_ID_PREFIX": "retire-user-",
+    "TRANSFER_WORKFLOW_ID_PREFIX": "transfer-ownership-",
     "QUEUE": "retirement",
     "CALLS_QUEUE": "retirement-calls",
     "UNLIMITED_KEY": "*",
@@ -34,6 +39,8 @@ CONSTANTS = {
     "EXPEDITE": "expedite",
     "DECIDE": "decide",
     "STATUS": "status",
+    "REPORT_HOLDER": "report",
+    "TRANSFER_MEMO": "transfer_id",
     "ERRORED_ERROR": "RetirementErrored",
     "BAD_REQUEST_ERROR": "BadRequest",
 }
@@ -91,3 +98,4 @@ def test_released_search_attributes_keep_their_type() -> None:
 )
 def test_anybody_can_address_a_retirement(user_id: str, tenant: str | None, id: str) -> None:
     assert workflow_id(user_id=user_id, tenant=tenant) == id
+    assert transfer_workflow_id(user_id=user_id, tenant=tenant) == id.replace("retire-user", "transfer-ownership")

@@ -1,0 +1,1 @@
+"""What people own, at the door: asked of the services, handed over, and told."""
