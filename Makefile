@@ -15,6 +15,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 # Prints the path of the Temporal server; says on stderr what it is doing.
 WITH_TEMPORAL := TEMPORAL_CLI="$$($(BIN)/python tools/temporal_server.py)" || exit 1; export TEMPORAL_CLI
 
+# Most of a test's time is waiting, for servers and for clocks. Those of a folder stay in one process (tests/conftest.py).
+AT_ONCE := -n auto --maxprocesses 4 --dist loadgroup
+
 ##@ See it
 .PHONY: demo
 demo: $(STAMP) ## retire a few made-up people from real services, on a real Temporal server (KEEP=1 keeps it running)
@@ -24,7 +27,7 @@ demo: $(STAMP) ## retire a few made-up people from real services, on a real Temp
 .PHONY: test
 test: $(if $(T),,lint) $(STAMP) ## every check, cheapest first, then the tests (T=tests/unit/test_x.py: that one alone)
 	@$(WITH_TEMPORAL); echo "▸ tests"; \
-	$(BIN)/python -m pytest $(if $(T),$(T),-m "not every_boundary") $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(if $(T),$(T),-m "not every_boundary" $(AT_ONCE)) $(PYTEST_ARGS)
 
 .PHONY: test-crash
 test-crash: $(STAMP) ## kill -9 at every single boundary (minutes)

@@ -12,6 +12,16 @@ from tests.support.servers import NotHere, without
 from tests.support.stage import Stage, staged, time_skipping_server
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, those of a folder stay together: they share servers that take seconds to start."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder != "unit":
+            item.add_marker(pytest.mark.xdist_group(folder))
+
+
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     """A Temporal server with time skipping."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.launch import Sandbox
-from tests.crash.recoveries import Recoveries
+from tests.crash.recoveries import Recoveries, Summary
 from tests.support.lanes import Lane, a_lane
 from tests.support.processes import TemporalServer
 
@@ -17,8 +17,6 @@ pytest.register_assert_rewrite("tests.crash.judging")
 
 #: Most of a recovery is waiting for a time limit, so that more lanes than processors pay.
 LANES = 4
-
-_RECOVERIES = pytest.StashKey[Recoveries]()
 
 
 class Lanes:
@@ -75,10 +73,10 @@ async def lanes(
         yield Lanes(opened)
 
 
-@pytest.fixture(scope="session")
-def recoveries(request: pytest.FixtureRequest) -> Recoveries:
+@pytest.fixture
+def recoveries(record_property: Callable[[str, object], None]) -> Recoveries:
     """Where each kill is noted."""
-    return request.config.stash.setdefault(_RECOVERIES, Recoveries())
+    return Recoveries(record=record_property)
 
 
 @pytest.fixture
@@ -94,8 +92,10 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Report the recoveries, where there were any."""
-    recoveries = config.stash.get(_RECOVERIES, None)
-    if recoveries is None or not recoveries.all:
+    ended = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in ended if getattr(report, "when", None) == "call"]
+    recoveries = Summary.of(told for call in calls for told in call.user_properties)
+    if not recoveries.all:
         return
     terminalreporter.section("recovery after kill -9")
     for line in recoveries.lines():

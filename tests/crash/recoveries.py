@@ -1,8 +1,10 @@
 """How long it took from each kill to the end of the retirement; told after the tests, and kept as JSON."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.support.lanes import Life
 
@@ -16,16 +18,33 @@ class Recovery:
     seconds: float
 
 
-@dataclass
-class Recoveries:
-    """All kills of a test run."""
+#: Under which name a test's report carries its recoveries: it may have run in another process than the one that sums them up.
+PROPERTY = "recovery"
 
-    all: list[Recovery] = field(default_factory=list)
+
+class Recoveries:
+    """The kills of one test."""
+
+    def __init__(self, *, record: Callable[[str, object], None]) -> None:
+        self._record = record
 
     def note(self, life: Life, *, killed: str, at: str) -> None:
         """Note how long a life took to end after it was cut short."""
         assert life.recovery is not None
-        self.all.append(Recovery(killed=killed, at=at, seconds=life.recovery.total_seconds()))
+        recovery = Recovery(killed=killed, at=at, seconds=life.recovery.total_seconds())
+        self._record(PROPERTY, json.dumps(asdict(recovery)))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All kills of a test run."""
+
+    all: list[Recovery]
+
+    @classmethod
+    def of(cls, properties: Iterable[tuple[str, object]]) -> Self:
+        """Read back what the reports of the tests carry."""
+        return cls([Recovery(**json.loads(str(value))) for name, value in properties if name == PROPERTY])
 
     def lines(self) -> list[str]:
         """The summary: of each thing killed the median, the longest, and where that was."""
