@@ -1,16 +1,16 @@
 """A real HTTP server on a free loopback port that answers as told and keeps what it was sent."""
 
 import asyncio
-import contextlib
 import json
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
+
+from tests.support.asgi import serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,21 +99,6 @@ class HttpService:
         await Response(content, status_code=reply.status, headers=reply.headers)(scope, receive, send)
 
 
-@contextlib.asynccontextmanager
-async def http_service() -> AsyncIterator[HttpService]:
+def http_service() -> AbstractAsyncContextManager[HttpService]:
     """Serve until the end of the block."""
-    # Only where the protocol is said does asyncio send small answers at once; otherwise each waits 40 ms for company.
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        service = HttpService(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-        config = uvicorn.Config(service, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            # uvicorn has no event for it.
-            while not server.started and not serving.done():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            yield service
-        finally:
-            server.should_exit = True
-            await serving
+    return serving(lambda url: HttpService(url=url))

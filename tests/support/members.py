@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import posixpath
-import socket
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from tests.support.asgi import serving
 
 TOKEN = "members-t0ken"
 
@@ -334,21 +334,6 @@ def a_plan(url: str, **changes: Any) -> dict[str, Any]:
     return document
 
 
-@contextlib.asynccontextmanager
-async def members(fault: Fault = Fault.NONE) -> AsyncIterator[Members]:
-    """Serve on a free loopback port until the end of the block."""
-    # Only where the protocol is said does asyncio send small answers at once.
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        service = Members(fault=fault, url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-        config = uvicorn.Config(service, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            # uvicorn has no event for it.
-            while not server.started and not serving.done():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            yield service
-        finally:
-            server.should_exit = True
-            await serving
+def members(fault: Fault = Fault.NONE) -> AbstractAsyncContextManager[Members]:
+    """Serve until the end of the block."""
+    return serving(lambda url: Members(fault=fault, url=url))
