@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,36 +14,9 @@ from activities.actions.answers import Answer, NoAnswer
 from activities.actions.sql import SqlAction
 from activities.actions.sql_engines import Engines
 from activities.actions.wire import BadAddress
-from tests.support.databases import CANARY, OURS, a_call, body_of, lasting, rows, with_people
-from tests.support.postgresql import PostgreSQL
+from tests.support.databases import CANARY, OURS, a_call, body_of, lasting, rows
 from tests.support.waiting import eventually
 from workflows.names import HeldCause
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """A database with a few people; its own engine, not the action's."""
-    if request.param == "sqlite":
-        with with_people(f"sqlite:///{tmp_path / 'app.db'}") as engine:
-            yield engine
-    else:
-        server: PostgreSQL = request.getfixturevalue("postgresql")
-        with server.an_empty_database() as url, with_people(url) as engine:
-            yield engine
-
-
-@pytest.fixture
-def on_postgresql(postgresql: PostgreSQL) -> Iterator[Engine]:
-    """The same on PostgreSQL alone."""
-    with postgresql.an_empty_database() as url, with_people(url) as engine:
-        yield engine
-
-
-@pytest.fixture
-async def action() -> AsyncIterator[SqlAction]:
-    action = SqlAction()
-    yield action
-    await action.close()
 
 
 @pytest.mark.parametrize(
@@ -62,11 +34,13 @@ async def action() -> AsyncIterator[SqlAction]:
     ],
 )
 async def test_a_wrong_statement_is_permanent_and_told_by_a_code(
-    database: Engine, action: SqlAction, sql: str, on_sqlite: str, elsewhere: str
+    database: Engine, sql_action: SqlAction, sql: str, on_sqlite: str, elsewhere: str
 ) -> None:
-    answer = await action.call(a_call(database, sql))
+    answer = await sql_action.call(a_call(database, sql))
     assert answer == lasting(on_sqlite if database.dialect.name == "sqlite" else elsewhere)
-    assert isinstance(answer, NoAnswer) and action.describe(a_call(database, sql), answer) == f"{sql} → {answer.code}"
+    assert (
+        isinstance(answer, NoAnswer) and sql_action.describe(a_call(database, sql), answer) == f"{sql} → {answer.code}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,12 +52,12 @@ async def test_a_wrong_statement_is_permanent_and_told_by_a_code(
         ("DO $$ BEGIN RAISE EXCEPTION 'no'; END $$", "sql_P0001"),
     ],
 )
-async def test_a_refused_value_is_permanent(on_postgresql: Engine, action: SqlAction, sql: str, code: str) -> None:
-    assert await action.call(a_call(on_postgresql, sql)) == lasting(code)
+async def test_a_refused_value_is_permanent(on_postgresql: Engine, sql_action: SqlAction, sql: str, code: str) -> None:
+    assert await sql_action.call(a_call(on_postgresql, sql)) == lasting(code)
 
 
 async def test_nothing_of_a_value_is_logged_or_told_when_a_statement_fails(
-    database: Engine, action: SqlAction, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    database: Engine, sql_action: SqlAction, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     taken = "INSERT INTO people VALUES (:id, 'x', :email, 1, false)"
     failing = (
@@ -94,13 +68,13 @@ async def test_nothing_of_a_value_is_logged_or_told_when_a_statement_fails(
     )
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="sqlalchemy"):
         first = a_call(database, taken, id="canary", email="{{ subject.email }}")
-        assert body_of(await action.call(first))["affected"] == 1
+        assert body_of(await sql_action.call(first))["affected"] == 1
         found = a_call(database, "SELECT email FROM people WHERE email = :email", email="{{ subject.email }}")
-        assert body_of(await action.call(found))["value"] == CANARY
+        assert body_of(await sql_action.call(found))["value"] == CANARY
         for sql in failing:
             call = a_call(database, sql, id="other", email="{{ subject.email }}")
-            answer = await action.call(call)
-            assert CANARY not in repr(answer) + action.describe(call, answer)
+            answer = await sql_action.call(call)
+            assert CANARY not in repr(answer) + sql_action.describe(call, answer)
             if sql in failing[:2]:
                 assert isinstance(answer, NoAnswer)
     assert CANARY not in caplog.text + "".join(capfd.readouterr())
@@ -122,48 +96,50 @@ async def test_a_canary_would_be_found(on_postgresql: Engine, caplog: pytest.Log
     assert CANARY in caplog.text
 
 
-async def test_a_statement_that_takes_too_long_is_stopped_and_taken_back(database: Engine, action: SqlAction) -> None:
+async def test_a_statement_that_takes_too_long_is_stopped_and_taken_back(
+    database: Engine, sql_action: SqlAction
+) -> None:
     forever = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
         if database.dialect.name == "sqlite"
         else "SELECT pg_sleep(30)"
     )
     began = time.monotonic()
-    answer = await action.call(a_call(database, "DELETE FROM orders", forever, timeout=1))
+    answer = await sql_action.call(a_call(database, "DELETE FROM orders", forever, timeout=1))
     assert answer == NoAnswer(code="timeout", touched=False) and time.monotonic() - began < 5
     assert len(rows(database, "SELECT id FROM orders")) == 3
     # The connection is as good as new.
-    assert body_of(await action.call(a_call(database, "SELECT count(*) FROM orders", concurrent=50)))["value"] == 3
+    assert body_of(await sql_action.call(a_call(database, "SELECT count(*) FROM orders", concurrent=50)))["value"] == 3
 
 
-async def test_the_time_limit_is_for_all_statements_together(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_the_time_limit_is_for_all_statements_together(on_postgresql: Engine, sql_action: SqlAction) -> None:
     began = time.monotonic()
-    answer = await action.call(a_call(on_postgresql, *["SELECT pg_sleep(0.4)"] * 20, timeout=1))
+    answer = await sql_action.call(a_call(on_postgresql, *["SELECT pg_sleep(0.4)"] * 20, timeout=1))
     assert answer == NoAnswer(code="timeout", touched=False) and time.monotonic() - began < 5
 
 
-async def test_a_lock_held_by_others_is_waited_for_and_then_transient(database: Engine, action: SqlAction) -> None:
+async def test_a_lock_held_by_others_is_waited_for_and_then_transient(database: Engine, sql_action: SqlAction) -> None:
     with database.connect() as other:
         other.execute(text("UPDATE people SET age = 99 WHERE id = 'ada'"))
-        answer = await action.call(a_call(database, "UPDATE people SET age = 1 WHERE id = 'ada'", timeout=1))
+        answer = await sql_action.call(a_call(database, "UPDATE people SET age = 1 WHERE id = 'ada'", timeout=1))
         code = "sql_sqlite_busy" if database.dialect.name == "sqlite" else "timeout"
         assert answer == NoAnswer(code=code, touched=False)
 
 
-async def test_a_deadlock_is_transient(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_a_deadlock_is_transient(on_postgresql: Engine, sql_action: SqlAction) -> None:
     lock = "SELECT id FROM people WHERE id = '{}' FOR UPDATE"
     pause = "SELECT pg_sleep(0.3)"
     one = a_call(on_postgresql, lock.format("ada"), pause, lock.format("bob"))
     other = a_call(on_postgresql, lock.format("bob"), pause, lock.format("ada"))
-    answers = await asyncio.gather(action.call(one), action.call(other))
+    answers = await asyncio.gather(sql_action.call(one), sql_action.call(other))
     assert NoAnswer(code="sql_40P01", touched=False) in answers
     assert sum(isinstance(answer, Answer) for answer in answers) == 1
 
 
 async def test_a_connection_that_breaks_is_transient_and_the_next_call_has_a_new_one(
-    on_postgresql: Engine, action: SqlAction
+    on_postgresql: Engine, sql_action: SqlAction
 ) -> None:
-    waiting = asyncio.ensure_future(action.call(a_call(on_postgresql, "DELETE FROM orders", "SELECT pg_sleep(30)")))
+    waiting = asyncio.ensure_future(sql_action.call(a_call(on_postgresql, "DELETE FROM orders", "SELECT pg_sleep(30)")))
     terminate = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS} AND query LIKE '%pg_sleep%'"
 
     def terminated() -> None:
@@ -172,13 +148,13 @@ async def test_a_connection_that_breaks_is_transient_and_the_next_call_has_a_new
     await eventually(terminated)
     # Nothing of it was committed.
     assert await waiting == NoAnswer(code="sql_57P01", touched=False)
-    assert body_of(await action.call(a_call(on_postgresql, "SELECT count(*) FROM orders")))["value"] == 3
+    assert body_of(await sql_action.call(a_call(on_postgresql, "SELECT count(*) FROM orders")))["value"] == 3
     # An idle connection that is gone is noticed before it is used.
     rows(on_postgresql, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OURS}")
-    assert body_of(await action.call(a_call(on_postgresql, "SELECT count(*) FROM orders")))["value"] == 3
+    assert body_of(await sql_action.call(a_call(on_postgresql, "SELECT count(*) FROM orders")))["value"] == 3
 
 
-async def test_a_commit_whose_answer_is_lost_may_have_been_done(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_a_commit_whose_answer_is_lost_may_have_been_done(on_postgresql: Engine, sql_action: SqlAction) -> None:
     with on_postgresql.begin() as connection:
         connection.execute(
             text(
@@ -192,51 +168,51 @@ async def test_a_commit_whose_answer_is_lost_may_have_been_done(on_postgresql: E
                 "FOR EACH ROW EXECUTE FUNCTION cut()"
             )
         )
-    answer = await action.call(a_call(on_postgresql, "DELETE FROM orders"))
+    answer = await sql_action.call(a_call(on_postgresql, "DELETE FROM orders"))
     assert answer == NoAnswer(code="sql_57P01", touched=True)
 
 
-async def test_a_commit_that_is_refused_did_nothing(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_a_commit_that_is_refused_did_nothing(on_postgresql: Engine, sql_action: SqlAction) -> None:
     with on_postgresql.begin() as connection:
         connection.execute(text("ALTER TABLE orders ALTER CONSTRAINT orders_person_fkey DEFERRABLE INITIALLY DEFERRED"))
-    assert await action.call(a_call(on_postgresql, "DELETE FROM people")) == lasting("sql_23503")
+    assert await sql_action.call(a_call(on_postgresql, "DELETE FROM people")) == lasting("sql_23503")
 
 
 def held(code: str, cause: HeldCause) -> NoAnswer:
     return NoAnswer(code=code, touched=False, held=cause)
 
 
-async def test_a_wrong_password_is_held_and_healed(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_a_wrong_password_is_held_and_healed(on_postgresql: Engine, sql_action: SqlAction) -> None:
     role = f"app_{uuid.uuid4().hex}"
     with on_postgresql.begin() as connection:
         connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'right'"))
     url = on_postgresql.url.set(username=role, password="wrong").render_as_string(hide_password=False)
     refused = held("sql_28P01", HeldCause.CREDENTIALS)
     try:
-        assert await action.call(a_call(url, "SELECT 1")) == refused
+        assert await sql_action.call(a_call(url, "SELECT 1")) == refused
         right = url.replace("wrong", "right")
-        assert body_of(await action.call(a_call(right, "SELECT 1")))["value"] == 1
-        denied = await action.call(a_call(right, "SELECT count(*) FROM people"))
+        assert body_of(await sql_action.call(a_call(right, "SELECT 1")))["value"] == 1
+        denied = await sql_action.call(a_call(right, "SELECT count(*) FROM people"))
         assert denied == held("sql_42501", HeldCause.CREDENTIALS)
         with on_postgresql.begin() as connection:
             connection.execute(text(f"GRANT SELECT ON people TO {role}"))
-        assert body_of(await action.call(a_call(right, "SELECT count(*) FROM people")))["value"] == 2
+        assert body_of(await sql_action.call(a_call(right, "SELECT count(*) FROM people")))["value"] == 2
         # A password that isn't good any more is not remembered as good.
-        assert await action.call(a_call(url, "SELECT 1")) == refused
+        assert await sql_action.call(a_call(url, "SELECT 1")) == refused
     finally:
-        await action.close()
+        await sql_action.close()
         with on_postgresql.begin() as connection:
             connection.execute(text(f"DROP OWNED BY {role}"))
             connection.execute(text(f"DROP ROLE {role}"))
 
 
-async def test_a_database_that_is_not_there(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_a_database_that_is_not_there(on_postgresql: Engine, sql_action: SqlAction) -> None:
     elsewhere = on_postgresql.url.set(database="nowhere").render_as_string(hide_password=False)
-    assert await action.call(a_call(elsewhere, "SELECT 1")) == held("sql_3D000", HeldCause.CONFIGURATION)
+    assert await sql_action.call(a_call(elsewhere, "SELECT 1")) == held("sql_3D000", HeldCause.CONFIGURATION)
     nobody = on_postgresql.url.set(port=1).render_as_string(hide_password=False)
-    assert await action.call(a_call(nobody, "SELECT 1")) == NoAnswer(code="sql_connect_error", touched=False)
+    assert await sql_action.call(a_call(nobody, "SELECT 1")) == NoAnswer(code="sql_connect_error", touched=False)
     wrong = on_postgresql.url.update_query_dict({"colour": "blue"}).render_as_string(hide_password=False)
-    assert await action.call(a_call(wrong, "SELECT 1")) == held("sql_bad_url", HeldCause.CONFIGURATION)
+    assert await sql_action.call(a_call(wrong, "SELECT 1")) == held("sql_bad_url", HeldCause.CONFIGURATION)
 
 
 @pytest.mark.parametrize(
@@ -248,17 +224,17 @@ async def test_a_database_that_is_not_there(on_postgresql: Engine, action: SqlAc
         ("postgresql+psycopg_async://host/app", "sql_driver_async"),
     ],
 )
-async def test_a_driver_that_is_not_installed_is_held(action: SqlAction, url: str, code: str) -> None:
-    assert await action.call(a_call(url, "SELECT 1")) == held(code, HeldCause.CONFIGURATION)
+async def test_a_driver_that_is_not_installed_is_held(sql_action: SqlAction, url: str, code: str) -> None:
+    assert await sql_action.call(a_call(url, "SELECT 1")) == held(code, HeldCause.CONFIGURATION)
 
 
 @pytest.mark.parametrize("url", ["", "app", "://x", "postgresql://host:port/app"])
-async def test_a_url_that_is_none_is_refused(action: SqlAction, url: str) -> None:
+async def test_a_url_that_is_none_is_refused(sql_action: SqlAction, url: str) -> None:
     with pytest.raises(BadAddress, match=r"dialect\+driver"):
-        await action.call(a_call(url, "SELECT 1"))
+        await sql_action.call(a_call(url, "SELECT 1"))
 
 
-async def test_no_more_transactions_run_than_the_service_bears(on_postgresql: Engine, action: SqlAction) -> None:
+async def test_no_more_transactions_run_than_the_service_bears(on_postgresql: Engine, sql_action: SqlAction) -> None:
     def running() -> int:
         [(count,)] = rows(
             on_postgresql, f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND query LIKE '%pg_sleep%'"
@@ -269,7 +245,7 @@ async def test_no_more_transactions_run_than_the_service_bears(on_postgresql: En
         assert running() == 3
 
     calls = [
-        asyncio.ensure_future(action.call(a_call(on_postgresql, "SELECT pg_sleep(1.5)", concurrent=3)))
+        asyncio.ensure_future(sql_action.call(a_call(on_postgresql, "SELECT pg_sleep(1.5)", concurrent=3)))
         for _ in range(8)
     ]
     await eventually(three)
@@ -279,12 +255,13 @@ async def test_no_more_transactions_run_than_the_service_bears(on_postgresql: En
 
 
 async def test_a_database_that_hangs_holds_no_other_up(
-    on_postgresql: Engine, tmp_path: Path, action: SqlAction
+    on_postgresql: Engine, tmp_path: Path, sql_action: SqlAction
 ) -> None:
     hung = [
-        asyncio.ensure_future(action.call(a_call(on_postgresql, "SELECT pg_sleep(3)", concurrent=4))) for _ in range(4)
+        asyncio.ensure_future(sql_action.call(a_call(on_postgresql, "SELECT pg_sleep(3)", concurrent=4)))
+        for _ in range(4)
     ]
     healthy = f"sqlite:///{tmp_path / 'other.db'}"
-    assert body_of(await action.call(a_call(healthy, "SELECT 1", concurrent=4)))["value"] == 1
+    assert body_of(await sql_action.call(a_call(healthy, "SELECT 1", concurrent=4)))["value"] == 1
     assert not any(call.done() for call in hung)
     assert all(isinstance(answer, Answer) for answer in await asyncio.gather(*hung))
