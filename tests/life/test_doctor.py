@@ -11,7 +11,7 @@ from starter.doctor.here import Check, State, check_up
 from starter.exit_codes import ExitCode
 from starter.output import Output
 from starter.rates import fairness
-from tests.life.test_commands import Retire, a_shell, settings_in
+from tests.support.commands import Retire, a_shell, settings_in
 from tests.support.plans import PlanDocument, a_plan
 from tests.support.stage import Stage
 from workflows.names import CALLS_QUEUE, QUEUE

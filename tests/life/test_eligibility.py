@@ -8,7 +8,7 @@ from ledger.rows import CaseState
 from sandbox.client import Person
 from sandbox.faults import FaultKind
 from starter.exit_codes import ExitCode
-from tests.life.test_commands import a_shell, settings_in
+from tests.support.commands import a_shell, settings_in
 from tests.support.plans import PlanDocument, admins_stay, all_of, brisk
 from tests.support.races import a_short_plan
 from tests.support.stage import Retirement, Stage

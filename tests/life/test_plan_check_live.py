@@ -4,7 +4,7 @@ from pathlib import Path
 
 from plans.loading import load_plan
 from starter.queues import queues_of, unpolled
-from tests.life.test_commands import a_shell, settings_in
+from tests.support.commands import a_shell, settings_in
 from tests.support.plans import PlanDocument, a_plan
 from tests.support.stage import Stage
 from tests.support.waiting import eventually

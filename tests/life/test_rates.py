@@ -22,7 +22,7 @@ from starter.preparing import MADE, THERE
 from starter.rates.fairness import heeds_keys
 from starter.rates.held import held_rates, prepare_rates
 from starter.rates.wanted import WantedRates, differences, wanted_rates
-from tests.life.test_commands import Retire, a_shell, settings_in
+from tests.support.commands import Retire, a_shell, settings_in
 from tests.support.plans import PlanDocument, a_plan, all_of, brisk
 from tests.support.processes import TemporalServer, a_worker
 from tests.support.waiting import eventually
