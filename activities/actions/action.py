@@ -72,3 +72,23 @@ def told(call: Call, answer: Answer | NoAnswer) -> str:
 
 #: What `follow` answers where `place_to_ask` names no place.
 NOTHING_TO_FOLLOW = NoAnswer(code="nothing_to_follow", touched=False, may_pass=False)
+
+
+class WithoutRoutes:
+    """What is the same in actions whose services have no routes (code, databases): a call has one answer, and that's all."""
+
+    async def follow(self, call: Call, *, url: str) -> Answer | NoAnswer:
+        """There are no places to ask: code that isn't done waits, or asks to be called later."""
+        return NOTHING_TO_FOLLOW
+
+    async def is_route_known(self, call: Call) -> bool | None:
+        """True: a wrong function, table or column is an error of its own, never "not there" or "no row"."""
+        return True
+
+    def place_to_ask(self, call: Call, *, url: object) -> str | None:
+        """None: no answer names a place to ask."""
+        return None
+
+    def describe(self, call: Call, answer: Answer | NoAnswer) -> str:
+        """The entry point's name or the statements, which hold no value, and what came back."""
+        return told(call, answer)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from activities.actions.action import NOTHING_TO_FOLLOW, Call, told
+from activities.actions.action import Call, WithoutRoutes
 from activities.actions.answers import Answer, NoAnswer
 from activities.actions.python_call import NotThere, PythonCall, Refused, TryLater
 from activities.actions.threads import TIMED_OUT, Threads
@@ -33,7 +33,7 @@ class _Offered:
     package: str
 
 
-class PythonAction:
+class PythonAction(WithoutRoutes):
     """Calls installed Python code. One for a worker: it keeps what it has loaded, and what is in flight."""
 
     def __init__(self) -> None:
@@ -60,22 +60,6 @@ class PythonAction:
 
         within = service.timeout.total_seconds() + _GRACE
         return await self._threads.run(work, place=offered.package, limit=service.limits.concurrent, within=within)
-
-    async def follow(self, call: Call, *, url: str) -> Answer | NoAnswer:
-        """Code names no places to ask: it waits, or asks to be called later."""
-        return NOTHING_TO_FOLLOW
-
-    async def is_route_known(self, call: Call) -> bool | None:
-        """True: code says "not there" by an exception of its own, never for want of a route."""
-        return True
-
-    def place_to_ask(self, call: Call, *, url: object) -> str | None:
-        """None: code names no places to ask."""
-        return None
-
-    def describe(self, call: Call, answer: Answer | NoAnswer) -> str:
-        """The entry point's name and what came back."""
-        return told(call, answer)
 
     async def close(self) -> None:
         """Nothing is held: each call ends by itself."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, CursorResult, Row, make_url, text
 
-from activities.actions.action import NOTHING_TO_FOLLOW, Call, told
+from activities.actions.action import Call, WithoutRoutes
 from activities.actions.answers import Answer, NoAnswer
 from activities.actions.sql_engines import Engines
 from activities.actions.sql_errors import Reached, no_answer
@@ -32,7 +32,7 @@ _LIMIT_STATEMENT = text("SELECT set_config('statement_timeout', :milliseconds, t
 _LOOK_AT_CLOCK = 10_000
 
 
-class SqlAction:
+class SqlAction(WithoutRoutes):
     """Asks databases. One for a worker: it holds the connections and their slots."""
 
     def __init__(self) -> None:
@@ -60,22 +60,6 @@ class SqlAction:
             within=within,
         )
         return await self._threads.run(transaction.run, place=place, limit=limit, within=within + _GRACE)
-
-    async def follow(self, call: Call, *, url: str) -> Answer | NoAnswer:
-        """A database names no places to ask."""
-        return NOTHING_TO_FOLLOW
-
-    async def is_route_known(self, call: Call) -> bool | None:
-        """True: a wrong table or column is an error of its own, never "no row"."""
-        return True
-
-    def place_to_ask(self, call: Call, *, url: object) -> str | None:
-        """None: a database names no places to ask."""
-        return None
-
-    def describe(self, call: Call, answer: Answer | NoAnswer) -> str:
-        """The statements, which hold no value, and what came back."""
-        return told(call, answer)
 
     async def close(self) -> None:
         """Close the connections."""
