@@ -1,4 +1,4 @@
-"""How commands reach settings, ledger and Temporal: one way each, with a sign of life where it takes long."""
+"""How commands reach settings, ledger, services and Temporal: one way each, with a sign of life where it takes long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
@@ -13,6 +13,7 @@ from starter.output import Output
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from activities.actions.dispatch import Actions
     from ledger.ledger import Ledger
     from worker.settings import Settings
 
@@ -82,3 +83,17 @@ async def open_ledger(settings: "Settings") -> "AsyncIterator[Ledger]":
         yield ledger
     finally:
         ledger.close()
+
+
+@asynccontextmanager
+async def open_actions() -> "AsyncIterator[Actions]":
+    """What calls the services of a plan, as a worker would; its connections are given back at the end."""
+    from importlib.metadata import version
+
+    from activities.actions.dispatch import Actions
+
+    actions = Actions(version=version("account-retirement"))
+    try:
+        yield actions
+    finally:
+        await actions.close()

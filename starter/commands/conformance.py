@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.access import run
+from starter.access import open_actions, run
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json, Tenant, read_duration
@@ -206,9 +206,6 @@ async def _run_checks(
     tenant: str | None,
     within: timedelta,
 ) -> "list[Result]":
-    from importlib.metadata import version
-
-    from activities.actions.dispatch import Actions
     from starter.conformance.report import lines_of
     from starter.conformance.running import run_kit
 
@@ -218,22 +215,18 @@ async def _run_checks(
         if not as_json:
             print_sheet(sys.stdout, lines_of(result, width=width))
 
-    actions = Actions(version=version("account-retirement"))
-    try:
-        async with signs_of_life(out) as say:
-            return await run_kit(
-                target,
-                action=actions,
-                users=users,
-                locked_user=locked_user,
-                tenant=tenant,
-                within=within,
-                only=checks,
-                on_check=lambda check: say(f"Still at {check.id} …"),
-                on_result=on_result,
-            )
-    finally:
-        await actions.close()
+    async with open_actions() as actions, signs_of_life(out) as say:
+        return await run_kit(
+            target,
+            action=actions,
+            users=users,
+            locked_user=locked_user,
+            tenant=tenant,
+            within=within,
+            only=checks,
+            on_check=lambda check: say(f"Still at {check.id} …"),
+            on_result=on_result,
+        )
 
 
 def _tell(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.access import run
+from starter.access import open_actions, run
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json, Tenant
 from starter.output import Output
@@ -92,27 +92,20 @@ async def _try_out(
     ask_post: bool,
     show_values: bool,
 ) -> "Findings":
-    from importlib.metadata import version
-
-    from activities.actions.dispatch import Actions
     from starter.trial.trial import try_plan
 
-    actions = Actions(version=version("account-retirement"))
-    try:
-        async with signs_of_life(out) as say:
-            return await try_plan(
-                plan,
-                action=actions,
-                user_id=user,
-                tenant=tenant,
-                service=service,
-                successor=successor,
-                show_values=show_values,
-                ask_post=ask_post,
-                on_asking=lambda title: say(f"Waiting for an answer to {title} …"),
-            )
-    finally:
-        await actions.close()
+    async with open_actions() as actions, signs_of_life(out) as say:
+        return await try_plan(
+            plan,
+            action=actions,
+            user_id=user,
+            tenant=tenant,
+            service=service,
+            successor=successor,
+            show_values=show_values,
+            ask_post=ask_post,
+            on_asking=lambda title: say(f"Waiting for an answer to {title} …"),
+        )
 
 
 def _tell(findings: "Findings", *, out: Output, as_json: bool) -> ExitCode:
