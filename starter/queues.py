@@ -1,4 +1,4 @@
-"""Which task queues nobody polls: what is put there waits in silence."""
+"""Which task queues there are, and who polls them: what is put where nobody does waits in silence."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from workflows import names
 
 if TYPE_CHECKING:
+    from temporalio.api.enums.v1 import TaskQueueType
+    from temporalio.api.taskqueue.v1 import PollerInfo
     from temporalio.client import Client
 
     from plans.model import Plan
@@ -23,8 +25,10 @@ def queues_of(plan: "Plan") -> dict[str, str | None]:
     return queues
 
 
-async def unpolled(client: "Client", queues: Iterable[str]) -> list[str]:
-    """The queues that no worker has polled for activities of late, in the order given.
+async def pollers_of(
+    client: "Client", queue: str, *, kind: "TaskQueueType.ValueType | None" = None
+) -> "list[PollerInfo]":
+    """Whoever has polled a queue in the last minutes; for activities, where no kind is given.
 
     Raises:
         RPCError: Temporal does not answer, or refuses to.
@@ -33,16 +37,24 @@ async def unpolled(client: "Client", queues: Iterable[str]) -> list[str]:
     from temporalio.api.taskqueue.v1 import TaskQueue
     from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
-    lonely = []
-    for queue in queues:
-        described = await client.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=client.namespace,
-                task_queue=TaskQueue(name=queue),
-                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-            )
-        )
-        oldest = datetime.now(UTC) - _POLLED_WITHIN
-        if not any(poller.last_access_time.ToDatetime(tzinfo=UTC) >= oldest for poller in described.pollers):
-            lonely.append(queue)
-    return lonely
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if kind is None else kind,
+    )
+    return list((await client.workflow_service.describe_task_queue(request)).pollers)
+
+
+def still_polling(pollers: "Iterable[PollerInfo]", *, ahead: timedelta = timedelta(0)) -> set[str]:
+    """The identities of those that have not gone, where the server's clock is `ahead` of ours by so much."""
+    oldest = datetime.now(UTC) + ahead - _POLLED_WITHIN
+    return {each.identity for each in pollers if each.last_access_time.ToDatetime(tzinfo=UTC) >= oldest}
+
+
+async def unpolled(client: "Client", queues: Iterable[str]) -> list[str]:
+    """The queues that no worker has polled for activities of late, in the order given.
+
+    Raises:
+        RPCError: Temporal does not answer, or refuses to.
+    """
+    return [queue for queue in queues if not still_polling(await pollers_of(client, queue))]

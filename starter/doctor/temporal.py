@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from starter.access import with_sign_of_life
 from starter.doctor.here import Check, CheckUp, State, problem
 from starter.output import Output
+from starter.queues import pollers_of, still_polling
 from starter.rates import fairness
 from starter.rates.held import held_rates
 from starter.rates.wanted import Wanted, WantedRates, differences, wanted_rates
@@ -19,7 +20,6 @@ from workflows.durations import format_duration
 
 if TYPE_CHECKING:
     from temporalio.api.enums.v1 import TaskQueueType
-    from temporalio.api.taskqueue.v1 import PollerInfo
     from temporalio.client import Client
 
     from plans.model import Plan
@@ -30,8 +30,6 @@ OLDEST_SERVER = (1, 32)
 SEEN_IN_TEMPORAL = ("server version", "namespace", "clock", "queues", "rates")
 
 _MOST_DIFFERENCE = timedelta(minutes=1)
-#: A poll lasts a minute, and the server remembers pollers for five: who has not come back for this long has gone.
-_POLLED_WITHIN = timedelta(seconds=90)
 _CLOCK_QUEUE = "retirement-doctor"
 _CLOCK_WITHIN = timedelta(seconds=5)
 _LOOK_EVERY_SECONDS = 0.05
@@ -91,7 +89,7 @@ async def _clock(client: "Client") -> tuple[Check, timedelta]:
     try:
         async with asyncio.timeout(_CLOCK_WITHIN.total_seconds()), _polling(client) as identity:
             before = datetime.now(UTC)
-            while not (seen := [p for p in await _pollers(client, _CLOCK_QUEUE) if p.identity == identity]):  # noqa: ASYNC110 - another machine changes
+            while not (seen := [p for p in await pollers_of(client, _CLOCK_QUEUE) if p.identity == identity]):  # noqa: ASYNC110 - another machine changes
                 await asyncio.sleep(_LOOK_EVERY_SECONDS)
             after = datetime.now(UTC)
     except Exception as error:
@@ -136,20 +134,6 @@ async def _polling(client: "Client") -> AsyncIterator[str]:
         await asyncio.gather(poll, return_exceptions=True)
 
 
-async def _pollers(client: "Client", queue: str, kind: "TaskQueueType.ValueType | None" = None) -> "list[PollerInfo]":
-    """Who has polled a queue of late; for activities, where no kind is given."""
-    from temporalio.api.enums.v1 import TaskQueueType
-    from temporalio.api.taskqueue.v1 import TaskQueue
-    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if kind is None else kind,
-    )
-    return list((await client.workflow_service.describe_task_queue(request)).pollers)
-
-
 def _queues(plans: "list[Plan]") -> "dict[str, dict[str, TaskQueueType.ValueType]]":
     """Every task queue that the plans need, with the kinds of tasks on it."""
     from temporalio.api.enums.v1 import TaskQueueType
@@ -166,12 +150,10 @@ async def _queue(
     name = f"queue {queue}"
     workers: set[str] = set()
     for what, kind in kinds.items():
-        oldest = datetime.now(UTC) + ahead - _POLLED_WITHIN
         try:
-            pollers = await _pollers(client, queue, kind)
+            alive = still_polling(await pollers_of(client, queue, kind=kind), ahead=ahead)
         except Exception as error:
             return problem(name, error)
-        alive = {p.identity for p in pollers if p.last_access_time.ToDatetime(tzinfo=UTC) >= oldest}
         if not alive:
             return Check(
                 name=name, state=State.PROBLEM, told=f"no worker polls it for {what}", do=_how_to_have_it_polled(queue)
