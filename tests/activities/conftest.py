@@ -1,4 +1,4 @@
-"""What the tests of activities share: the kinds of databases, and the action that asks them."""
+"""What the tests of activities share: the kinds of databases, services to be asked, and a post office."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from activities.actions.http import HttpAction
 from activities.actions.sql import SqlAction
+from ledger import Ledger
 from tests.support.databases import with_people
-from tests.support.ledgers import Kind, an_empty_database
+from tests.support.http_service import HttpService, http_service
+from tests.support.ledgers import Kind, a_ledger, an_empty_database
+from tests.support.post import Post, a_post
 from tests.support.postgresql import PostgreSQL
+from tests.support.smtp_server import Mailbox, mail_server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -19,6 +24,13 @@ def kind(request: pytest.FixtureRequest) -> Kind:
         return "sqlite"
     server: Kind = request.getfixturevalue("postgresql")
     return server
+
+
+@pytest.fixture
+async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
+    """A ledger that is set up and empty."""
+    async with a_ledger(kind, folder=tmp_path) as ledger:
+        yield ledger
 
 
 @pytest.fixture
@@ -42,3 +54,32 @@ async def sql_action() -> AsyncIterator[SqlAction]:
     action = SqlAction()
     yield action
     await action.close()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[HttpService]:
+    """A service that answers as the test says."""
+    async with http_service() as service:
+        yield service
+
+
+@pytest.fixture
+async def http_action() -> AsyncIterator[HttpAction]:
+    """The http action, without a connection yet."""
+    action = HttpAction(version="1.2.3")
+    yield action
+    await action.close()
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    """A case with its person in the vault, and the activity that mails about it."""
+    async with a_post(tmp_path) as post:
+        yield post
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server without login and TLS, and what was delivered to it."""
+    with mail_server() as mailbox:
+        yield mailbox

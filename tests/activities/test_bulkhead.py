@@ -5,7 +5,7 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -23,19 +23,6 @@ from tests.support.http_service import HttpService, Received, Reply, http_servic
 from tests.support.waiting import eventually
 
 DONE = Answer(status=200)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[HttpService]:
-    async with http_service() as service:
-        yield service
-
-
-@pytest.fixture
-async def action() -> AsyncIterator[HttpAction]:
-    action = HttpAction(version="1.2.3")
-    yield action
-    await action.close()
 
 
 def a_call(service: HttpService, *, concurrent: int = 2, timeout: float = 3, path: str = "", **fields: Any) -> Call:
@@ -77,10 +64,12 @@ class Gate:
         await eventually(look)
 
 
-async def test_no_more_calls_are_in_flight_than_the_service_bears(service: HttpService, action: HttpAction) -> None:
+async def test_no_more_calls_are_in_flight_than_the_service_bears(
+    service: HttpService, http_action: HttpAction
+) -> None:
     gate = Gate()
     service.otherwise(gate)
-    calls = [asyncio.ensure_future(action.call(a_call(service, concurrent=3))) for _ in range(8)]
+    calls = [asyncio.ensure_future(http_action.call(a_call(service, concurrent=3))) for _ in range(8)]
     await gate.holds(3)
 
     def given_way() -> None:
@@ -92,14 +81,14 @@ async def test_no_more_calls_are_in_flight_than_the_service_bears(service: HttpS
     assert statuses(await asyncio.gather(*calls)) == [204] * 3
 
 
-async def test_a_hung_service_holds_no_healthy_one_up(service: HttpService, action: HttpAction) -> None:
+async def test_a_hung_service_holds_no_healthy_one_up(service: HttpService, http_action: HttpAction) -> None:
     gate = Gate()
     service.otherwise(gate)
     async with http_service() as healthy:
         healthy.otherwise(Reply(status=204))
-        hung = [asyncio.ensure_future(action.call(a_call(service, concurrent=50))) for _ in range(200)]
+        hung = [asyncio.ensure_future(http_action.call(a_call(service, concurrent=50))) for _ in range(200)]
         await gate.holds(50)
-        assert statuses([await action.call(a_call(healthy))]) == [204]
+        assert statuses([await http_action.call(a_call(healthy))]) == [204]
         assert gate.inside == 50
 
         def given_way() -> None:
@@ -110,34 +99,36 @@ async def test_a_hung_service_holds_no_healthy_one_up(service: HttpService, acti
         assert statuses(await asyncio.gather(*hung)) == [204] * 50
 
 
-async def test_services_behind_one_gateway_have_slots_of_their_own(service: HttpService, action: HttpAction) -> None:
+async def test_services_behind_one_gateway_have_slots_of_their_own(
+    service: HttpService, http_action: HttpAction
+) -> None:
     gate = Gate()
     service.on("DELETE", "/forum/users/1", gate)
     service.on("DELETE", "/accounts/users/1", Reply(status=204))
-    hung = [asyncio.ensure_future(action.call(a_call(service, path="/forum"))) for _ in range(2)]
+    hung = [asyncio.ensure_future(http_action.call(a_call(service, path="/forum"))) for _ in range(2)]
     await gate.holds(2)
-    assert statuses([await action.call(a_call(service, path="/accounts"))]) == [204]
-    assert await action.call(a_call(service, path="/forum")) == NO_SLOT
+    assert statuses([await http_action.call(a_call(service, path="/accounts"))]) == [204]
+    assert await http_action.call(a_call(service, path="/forum")) == NO_SLOT
     gate.open()
     assert statuses(await asyncio.gather(*hung)) == [204, 204]
 
 
 async def test_a_stricter_limit_for_the_same_place_is_not_starved_by_a_laxer_one(
-    service: HttpService, action: HttpAction
+    service: HttpService, http_action: HttpAction
 ) -> None:
     gate = Gate()
     service.otherwise(gate)
-    lax = [asyncio.ensure_future(action.call(a_call(service, concurrent=5))) for _ in range(5)]
+    lax = [asyncio.ensure_future(http_action.call(a_call(service, concurrent=5))) for _ in range(5)]
     await gate.holds(5)
-    strict = asyncio.ensure_future(action.call(a_call(service, concurrent=1)))
+    strict = asyncio.ensure_future(http_action.call(a_call(service, concurrent=1)))
     await gate.holds(6)
-    assert await action.call(a_call(service, concurrent=1)) == NO_SLOT
+    assert await http_action.call(a_call(service, concurrent=1)) == NO_SLOT
     gate.open()
     assert statuses(await asyncio.gather(*lax, strict)) == [204] * 6
 
 
 async def test_a_slot_comes_back_after_a_timeout_an_error_and_a_cancellation(
-    service: HttpService, action: HttpAction
+    service: HttpService, http_action: HttpAction
 ) -> None:
     gate = Gate()
     service.otherwise(gate)
@@ -145,12 +136,12 @@ async def test_a_slot_comes_back_after_a_timeout_an_error_and_a_cancellation(
     def one(timeout: float = 3) -> Call:
         return a_call(service, concurrent=1, timeout=timeout)
 
-    assert await action.call(one(timeout=0.2)) == TIMED_OUT
+    assert await http_action.call(one(timeout=0.2)) == TIMED_OUT
 
     async with http_service() as gone:
         pass
     for _ in range(3):
-        assert await action.call(a_call(gone, concurrent=1)) == NoAnswer(code="connect_error", touched=False)
+        assert await http_action.call(a_call(gone, concurrent=1)) == NoAnswer(code="connect_error", touched=False)
 
     async def has_asked(count: int) -> None:
         def look() -> None:
@@ -158,32 +149,32 @@ async def test_a_slot_comes_back_after_a_timeout_an_error_and_a_cancellation(
 
         await eventually(look)
 
-    cancelled = asyncio.ensure_future(action.call(one()))
+    cancelled = asyncio.ensure_future(http_action.call(one()))
     await has_asked(2)
     cancelled.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await cancelled
-    waiting = asyncio.ensure_future(action.call(one()))
+    waiting = asyncio.ensure_future(http_action.call(one()))
     await has_asked(3)
-    cut_short = asyncio.ensure_future(action.call(one()))
+    cut_short = asyncio.ensure_future(http_action.call(one()))
     _, still_waiting = await asyncio.wait({cut_short}, timeout=0.1)
     assert still_waiting
     cut_short.cancel()
     gate.open()
-    assert statuses([await waiting, await action.call(one())]) == [204, 204]
+    assert statuses([await waiting, await http_action.call(one())]) == [204, 204]
     assert len(service.received) == 4
 
 
 async def test_a_token_is_fetched_though_every_slot_of_the_same_place_is_taken(
-    service: HttpService, action: HttpAction
+    service: HttpService, http_action: HttpAction
 ) -> None:
     gate = Gate()
     service.on("POST", "/token", Reply(body={"access_token": "t-1"}))
     service.otherwise(gate)
     auth = ClientCredentialsAuth(token_url=f"{service.url}/token", client_id="w", client_secret="s")
-    hung = [asyncio.ensure_future(action.call(a_call(service))) for _ in range(2)]
+    hung = [asyncio.ensure_future(http_action.call(a_call(service))) for _ in range(2)]
     await gate.holds(2)
-    waiting = asyncio.ensure_future(action.call(a_call(service, auth=auth)))
+    waiting = asyncio.ensure_future(http_action.call(a_call(service, auth=auth)))
 
     def asked() -> None:
         assert service.calls("POST", "/token")

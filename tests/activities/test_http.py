@@ -1,7 +1,6 @@
 """The http action against a real server."""
 
 import base64
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -21,19 +20,6 @@ from tests.support.http_service import HttpService, Received, Reply, http_servic
 from workflows.names import HeldCause
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[HttpService]:
-    async with http_service() as service:
-        yield service
-
-
-@pytest.fixture
-async def action() -> AsyncIterator[HttpAction]:
-    action = HttpAction(version="1.2.3")
-    yield action
-    await action.close()
-
-
 def a_call(service: HttpService, **overrides: Any) -> Call:
     user_id = overrides.pop("user_id", "ada-17")
     key = overrides.pop("key", None)
@@ -47,7 +33,7 @@ def a_call(service: HttpService, **overrides: Any) -> Call:
     return Call(service=offered, request=request, context={"user_id": user_id, "tenant": None}, key=key)
 
 
-async def test_a_request_arrives_as_the_plan_says(service: HttpService, action: HttpAction) -> None:
+async def test_a_request_arrives_as_the_plan_says(service: HttpService, http_action: HttpAction) -> None:
     service.on("POST", "/v1/users/ada-17/lock?why=asked", Reply(status=201, body={"was_locked": False}))
     call = a_call(
         service,
@@ -59,7 +45,7 @@ async def test_a_request_arrives_as_the_plan_says(service: HttpService, action: 
         body={"id": "{{ user_id }}"},
         key="r-1:lock",
     )
-    answer = await action.call(call)
+    answer = await http_action.call(call)
     assert isinstance(answer, Answer) and answer.status == 201 and answer.body == {"was_locked": False}
     [received] = service.received
     assert received.json == {"id": "ada-17"}
@@ -69,34 +55,36 @@ async def test_a_request_arrives_as_the_plan_says(service: HttpService, action: 
     assert received.headers["content-type"] == "application/json"
 
 
-async def test_a_read_carries_no_idempotency_key(service: HttpService, action: HttpAction) -> None:
-    await action.call(a_call(service, method=Method.GET, key="r-1:lock"))
+async def test_a_read_carries_no_idempotency_key(service: HttpService, http_action: HttpAction) -> None:
+    await http_action.call(a_call(service, method=Method.GET, key="r-1:lock"))
     assert "idempotency-key" not in service.received[0].headers
 
 
 @pytest.mark.parametrize("user_id", ["../admin", "a/b?c=d#e", "x\r\nX-Evil: 1", "{{7*7}}", "\u202eمرحبا", "%2e%2e"])
-async def test_a_hostile_id_reaches_the_service_as_data(service: HttpService, action: HttpAction, user_id: str) -> None:
-    await action.call(a_call(service, user_id=user_id))
+async def test_a_hostile_id_reaches_the_service_as_data(
+    service: HttpService, http_action: HttpAction, user_id: str
+) -> None:
+    await http_action.call(a_call(service, user_id=user_id))
     [received] = service.received
     assert received.target.startswith("/users/") and unquote(received.target.removeprefix("/users/")) == user_id
     assert received.target.count("/") == 2 and "x-evil" not in received.headers
 
 
-async def test_an_id_too_long_for_any_address_is_permanent(service: HttpService, action: HttpAction) -> None:
-    answer = await action.call(a_call(service, user_id="x" * 70_000))
+async def test_an_id_too_long_for_any_address_is_permanent(service: HttpService, http_action: HttpAction) -> None:
+    answer = await http_action.call(a_call(service, user_id="x" * 70_000))
     assert answer == NoAnswer(code="bad_url", touched=False, may_pass=False)
 
 
-async def test_a_redirect_is_not_followed(service: HttpService, action: HttpAction) -> None:
+async def test_a_redirect_is_not_followed(service: HttpService, http_action: HttpAction) -> None:
     service.otherwise(Reply(status=307, headers={"location": f"{service.url}/elsewhere"}))
-    answer = await action.call(a_call(service))
+    answer = await http_action.call(a_call(service))
     assert isinstance(answer, Answer) and answer.status == 307 and len(service.received) == 1
 
 
-async def test_a_cookie_does_not_travel_with_the_next_request(service: HttpService, action: HttpAction) -> None:
+async def test_a_cookie_does_not_travel_with_the_next_request(service: HttpService, http_action: HttpAction) -> None:
     service.otherwise(Reply(headers={"set-cookie": "session=adas; Path=/"}))
-    await action.call(a_call(service))
-    await action.call(a_call(service))
+    await http_action.call(a_call(service))
+    await http_action.call(a_call(service))
     assert all("cookie" not in received.headers for received in service.received)
 
 
@@ -113,25 +101,25 @@ async def test_a_cookie_does_not_travel_with_the_next_request(service: HttpServi
     ],
 )
 async def test_a_body_that_is_of_no_use_leaves_the_status_standing(
-    service: HttpService, action: HttpAction, reply: Reply
+    service: HttpService, http_action: HttpAction, reply: Reply
 ) -> None:
     service.otherwise(reply)
-    answer = await action.call(a_call(service))
+    answer = await http_action.call(a_call(service))
     assert isinstance(answer, Answer) and answer.status == reply.status and answer.body is None
 
 
 async def test_a_service_that_hangs_is_a_timeout_that_may_have_done_it(
-    service: HttpService, action: HttpAction
+    service: HttpService, http_action: HttpAction
 ) -> None:
     service.otherwise(Reply(after=5))
-    answer = await action.call(a_call(service, timeout=timedelta(milliseconds=200)))
+    answer = await http_action.call(a_call(service, timeout=timedelta(milliseconds=200)))
     assert answer == NoAnswer(code="timeout", touched=True)
 
 
-async def test_nobody_listening_is_a_connect_error_that_did_nothing(action: HttpAction) -> None:
+async def test_nobody_listening_is_a_connect_error_that_did_nothing(http_action: HttpAction) -> None:
     async with http_service() as gone:
         pass
-    assert await action.call(a_call(gone)) == NoAnswer(code="connect_error", touched=False)
+    assert await http_action.call(a_call(gone)) == NoAnswer(code="connect_error", touched=False)
 
 
 def basic(username: str, password: str) -> str:
@@ -151,11 +139,11 @@ FIXED: list[tuple[Auth, str, str]] = [
 
 @pytest.mark.parametrize(("auth", "header", "sent"), FIXED)
 async def test_a_fixed_credential_is_sent_and_not_tried_twice(
-    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth, header: str, sent: str
+    service: HttpService, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth, header: str, sent: str
 ) -> None:
     monkeypatch.setenv("SECRET", "t-1")
     service.otherwise(Reply(status=401))
-    answer = await action.call(a_call(service, auth=auth))
+    answer = await http_action.call(a_call(service, auth=auth))
     assert isinstance(answer, Answer) and answer.status == 401
     assert [received.headers[header] for received in service.received] == [sent]
 
@@ -170,27 +158,29 @@ async def test_a_fixed_credential_is_sent_and_not_tried_twice(
     ],
 )
 async def test_a_credential_that_no_header_can_hold_is_held_and_not_sent(
-    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth, code: str
+    service: HttpService, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth, code: str
 ) -> None:
     monkeypatch.setenv("SECRET", "t-1\r\nX-Evil: 1")
     held = NoAnswer(code=code, touched=False, held=HeldCause.CREDENTIALS)
-    assert await action.call(a_call(service, auth=auth)) == held
+    assert await http_action.call(a_call(service, auth=auth)) == held
     monkeypatch.setenv("SECRET", "")
     if not isinstance(auth, BasicAuth):
-        assert await action.call(a_call(service, auth=auth)) == held
+        assert await http_action.call(a_call(service, auth=auth)) == held
     monkeypatch.delenv("SECRET")
     with pytest.raises(SecretMissing, match="SECRET"):
-        await action.call(a_call(service, auth=auth))
+        await http_action.call(a_call(service, auth=auth))
     assert service.received == []
 
 
-async def test_a_user_name_with_a_colon_is_held_as_it_would_end_there(service: HttpService, action: HttpAction) -> None:
-    answer = await action.call(a_call(service, auth=BasicAuth(username="a:b", password="c")))
+async def test_a_user_name_with_a_colon_is_held_as_it_would_end_there(
+    service: HttpService, http_action: HttpAction
+) -> None:
+    answer = await http_action.call(a_call(service, auth=BasicAuth(username="a:b", password="c")))
     assert answer == NoAnswer(code="bad_basic_auth", touched=False, held=HeldCause.CREDENTIALS)
 
 
 async def test_a_request_s_header_replaces_the_service_s_and_credentials_replace_both(
-    service: HttpService, action: HttpAction
+    service: HttpService, http_action: HttpAction
 ) -> None:
     call = a_call(
         service,
@@ -198,33 +188,35 @@ async def test_a_request_s_header_replaces_the_service_s_and_credentials_replace
         service_headers={"X-Tenant": "acme", "x-api-key": "of the service", "Accept": "application/vnd.acme+json"},
         headers={"x-tenant": "other", "X-API-KEY": "of the request"},
     )
-    await action.call(call)
+    await http_action.call(call)
     [received] = service.received
     assert received.headers["x-tenant"] == "other" and received.headers["x-api-key"] == "t-1"
     assert received.headers["accept"] == "application/vnd.acme+json"
 
 
-async def test_a_place_to_ask_is_asked_with_the_service_s_headers(service: HttpService, action: HttpAction) -> None:
+async def test_a_place_to_ask_is_asked_with_the_service_s_headers(
+    service: HttpService, http_action: HttpAction
+) -> None:
     call = a_call(service, auth=ApiKeyAuth(key="t-1"), service_headers={"X-Tenant": "acme"}, headers={"X-Own": "1"})
-    await action.follow(call, url=f"{service.url}/jobs/1")
+    await http_action.follow(call, url=f"{service.url}/jobs/1")
     [received] = service.received
     assert (received.method, received.target) == ("GET", "/jobs/1")
     assert received.headers["x-tenant"] == "acme" and received.headers["x-api-key"] == "t-1"
     assert "x-own" not in received.headers
 
 
-async def test_a_route_is_known_by_what_it_answers_a_stranger(service: HttpService, action: HttpAction) -> None:
+async def test_a_route_is_known_by_what_it_answers_a_stranger(service: HttpService, http_action: HttpAction) -> None:
     def guarded(received: Received) -> Reply:
         return Reply(status=404 if "authorization" in received.headers else 401)
 
     service.on("DELETE", "/users/ada-17", guarded)
     auth = BearerAuth(token="t-1")
-    assert await action.is_route_known(a_call(service, auth=auth, body={"id": "{{ user_id }}"})) is True
-    assert await action.is_route_known(a_call(service, auth=auth, path="/wrong/{{ user_id }}")) is False
+    assert await http_action.is_route_known(a_call(service, auth=auth, body={"id": "{{ user_id }}"})) is True
+    assert await http_action.is_route_known(a_call(service, auth=auth, path="/wrong/{{ user_id }}")) is False
     asked = len(service.received)
     assert service.received[0].body == b"" and "authorization" not in service.received[0].headers
     # Remembered for the route, not for the person.
-    assert await action.is_route_known(a_call(service, auth=auth, user_id="bob")) is True
+    assert await http_action.is_route_known(a_call(service, auth=auth, user_id="bob")) is True
     assert len(service.received) == asked
 
 
@@ -232,15 +224,15 @@ async def test_a_route_is_known_by_what_it_answers_a_stranger(service: HttpServi
     ("status", "known"), [(400, True), (403, True), (422, True), (302, False), (405, False), (410, False), (503, None)]
 )
 async def test_what_a_stranger_s_answer_proves(
-    service: HttpService, action: HttpAction, status: int, known: bool | None
+    service: HttpService, http_action: HttpAction, status: int, known: bool | None
 ) -> None:
     service.otherwise(Reply(status=status))
-    assert await action.is_route_known(a_call(service, auth=BearerAuth(token="t-1"))) is known
+    assert await http_action.is_route_known(a_call(service, auth=BearerAuth(token="t-1"))) is known
 
 
 @pytest.mark.parametrize("auth", [BasicAuth(username="u", password="SECRET"), ApiKeyAuth(key="SECRET"), NoAuth()])
 async def test_a_stranger_shows_neither_credentials_nor_person(
-    service: HttpService, action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth
+    service: HttpService, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch, auth: Auth
 ) -> None:
     monkeypatch.setenv("KEY", "SECRET")
     service.otherwise(Reply(status=401))
@@ -253,7 +245,7 @@ async def test_a_stranger_shows_neither_credentials_nor_person(
         query={"key": "${env:KEY}", "full": "yes", "of": "{{ user_id }}"},
         key="r-1:lock",
     )
-    assert await action.is_route_known(call) is True
+    assert await http_action.is_route_known(call) is True
     [received] = service.received
     # What is the same for everybody may be what finds the route.
     assert received.target == "/users/ada-17?full=yes&of=ada-17" and received.headers["x-tenant"] == "acme"
@@ -262,26 +254,26 @@ async def test_a_stranger_shows_neither_credentials_nor_person(
     assert "idempotency-key" not in received.headers
 
 
-async def test_a_route_is_known_for_its_service_only(service: HttpService, action: HttpAction) -> None:
+async def test_a_route_is_known_for_its_service_only(service: HttpService, http_action: HttpAction) -> None:
     auth = BearerAuth(token="t-1")
     service.on("DELETE", "/v2/users/ada-17", Reply(status=401))
-    assert await action.is_route_known(a_call(service, auth=auth, base_url=f"{service.url}/v2")) is True
-    assert await action.is_route_known(a_call(service, auth=auth, base_url=f"{service.url}/v1")) is False
+    assert await http_action.is_route_known(a_call(service, auth=auth, base_url=f"{service.url}/v2")) is True
+    assert await http_action.is_route_known(a_call(service, auth=auth, base_url=f"{service.url}/v1")) is False
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Tenant": "acme"}])
 async def test_a_service_without_credentials_proves_no_route(
-    service: HttpService, action: HttpAction, headers: dict[str, str]
+    service: HttpService, http_action: HttpAction, headers: dict[str, str]
 ) -> None:
-    assert await action.is_route_known(a_call(service, headers=headers)) is False
+    assert await http_action.is_route_known(a_call(service, headers=headers)) is False
     assert service.received == []
 
 
-def test_a_place_to_ask_is_of_the_service_s_own_origin(action: HttpAction) -> None:
+def test_a_place_to_ask_is_of_the_service_s_own_origin(http_action: HttpAction) -> None:
     service = HttpService(url="http://127.0.0.1:8123")
     call = a_call(service)
-    assert action.place_to_ask(call, url="/jobs/1") == "http://127.0.0.1:8123/jobs/1"
-    assert action.place_to_ask(call, url="http://127.0.0.1:8123/jobs/1") == "http://127.0.0.1:8123/jobs/1"
+    assert http_action.place_to_ask(call, url="/jobs/1") == "http://127.0.0.1:8123/jobs/1"
+    assert http_action.place_to_ask(call, url="http://127.0.0.1:8123/jobs/1") == "http://127.0.0.1:8123/jobs/1"
     for foreign in (
         "http://127.0.0.1:8124/jobs/1",
         "https://127.0.0.1:8123/jobs/1",
@@ -293,13 +285,13 @@ def test_a_place_to_ask_is_of_the_service_s_own_origin(action: HttpAction) -> No
         None,
         7,
     ):
-        named = action.place_to_ask(call, url=foreign)
+        named = http_action.place_to_ask(call, url=foreign)
         assert named is None or origin_of(named) == origin_of(service.url), foreign
 
 
-def test_the_detail_of_a_call_is_its_template(action: HttpAction) -> None:
+def test_the_detail_of_a_call_is_its_template(http_action: HttpAction) -> None:
     call = a_call(HttpService(url="http://127.0.0.1:8123"), user_id="secret-ada")
-    detail = action.describe(call, Answer(status=404, body={"name": "secret-ada"}))
+    detail = http_action.describe(call, Answer(status=404, body={"name": "secret-ada"}))
     assert detail == "DELETE /users/{{ user_id }} → 404"
     assert "secret-ada" not in repr(call)
 

@@ -56,21 +56,14 @@ async def guarded() -> AsyncIterator[Guarded]:
         yield Guarded(service=service)
 
 
-@pytest.fixture
-async def action() -> AsyncIterator[HttpAction]:
-    action = HttpAction(version="1.2.3")
-    yield action
-    await action.close()
-
-
 def status_of(answer: Answer | NoAnswer) -> int:
     assert isinstance(answer, Answer)
     return answer.status
 
 
-async def test_a_token_is_asked_for_once_by_many_calls(guarded: Guarded, action: HttpAction) -> None:
+async def test_a_token_is_asked_for_once_by_many_calls(guarded: Guarded, http_action: HttpAction) -> None:
     guarded.token_after = 0.1
-    answers = await asyncio.gather(*(action.call(guarded.call()) for _ in range(20)))
+    answers = await asyncio.gather(*(http_action.call(guarded.call()) for _ in range(20)))
     assert [status_of(answer) for answer in answers] == [204] * 20
     assert guarded.given == 1
     [asked] = guarded.service.calls("POST", "/token")
@@ -79,45 +72,45 @@ async def test_a_token_is_asked_for_once_by_many_calls(guarded: Guarded, action:
     assert basic == "worker+one:s%2Bcret%2F"
 
 
-async def test_another_scope_is_another_token(guarded: Guarded, action: HttpAction) -> None:
-    await action.call(guarded.call())
-    await action.call(guarded.call(scope="erase"))
+async def test_another_scope_is_another_token(guarded: Guarded, http_action: HttpAction) -> None:
+    await http_action.call(guarded.call())
+    await http_action.call(guarded.call(scope="erase"))
     assert guarded.given == 2
     assert guarded.service.calls("POST", "/token")[1].body == b"grant_type=client_credentials&scope=erase"
 
 
-async def test_a_refused_token_is_renewed_once_and_the_call_repeated(guarded: Guarded, action: HttpAction) -> None:
-    await action.call(guarded.call())
+async def test_a_refused_token_is_renewed_once_and_the_call_repeated(guarded: Guarded, http_action: HttpAction) -> None:
+    await http_action.call(guarded.call())
     guarded.given += 1  # What the worker holds is no good any more.
-    assert status_of(await action.call(guarded.call())) == 204
+    assert status_of(await http_action.call(guarded.call())) == 204
     assert len(guarded.service.calls("POST", "/token")) == 2
     guarded.service.otherwise(Reply(status=401))
     before = len(guarded.service.calls("DELETE"))
-    assert status_of(await action.call(guarded.call())) == 401
+    assert status_of(await http_action.call(guarded.call())) == 401
     assert len(guarded.service.calls("DELETE")) == before + 2
 
 
-async def test_many_calls_refused_at_once_renew_once(guarded: Guarded, action: HttpAction) -> None:
-    await action.call(guarded.call())
+async def test_many_calls_refused_at_once_renew_once(guarded: Guarded, http_action: HttpAction) -> None:
+    await http_action.call(guarded.call())
     guarded.given += 1
     guarded.token_after = 0.1
-    answers = await asyncio.gather(*(action.call(guarded.call()) for _ in range(10)))
+    answers = await asyncio.gather(*(http_action.call(guarded.call()) for _ in range(10)))
     assert {status_of(answer) for answer in answers} == {204}
     assert len(guarded.service.calls("POST", "/token")) == 2
 
 
 async def test_a_token_is_renewed_before_it_expires(
-    guarded: Guarded, action: HttpAction, monkeypatch: pytest.MonkeyPatch
+    guarded: Guarded, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("activities.actions.auth.time.monotonic", lambda: now)
     guarded.expires_in = 100
-    await action.call(guarded.call())
+    await http_action.call(guarded.call())
     now += 79
-    await action.call(guarded.call())
+    await http_action.call(guarded.call())
     assert guarded.given == 1
     now += 2  # Within the last fifth.
-    await action.call(guarded.call())
+    await http_action.call(guarded.call())
     assert guarded.given == 2
 
 
@@ -138,27 +131,29 @@ async def test_a_token_is_renewed_before_it_expires(
     ],
 )
 async def test_a_token_that_is_not_to_be_had(
-    guarded: Guarded, action: HttpAction, reply: Reply, code: str, held: HeldCause | None
+    guarded: Guarded, http_action: HttpAction, reply: Reply, code: str, held: HeldCause | None
 ) -> None:
     guarded.service.on("POST", "/token", reply)
-    assert await action.call(guarded.call()) == NoAnswer(code=code, touched=False, held=held)
+    assert await http_action.call(guarded.call()) == NoAnswer(code=code, touched=False, held=held)
     assert guarded.service.calls("DELETE") == []
 
 
-async def test_a_token_endpoint_that_is_down_is_transient(guarded: Guarded, action: HttpAction) -> None:
+async def test_a_token_endpoint_that_is_down_is_transient(guarded: Guarded, http_action: HttpAction) -> None:
     async with http_service() as gone:
         pass
-    answer = await action.call(guarded.call(token_url=f"{gone.url}/token"))
+    answer = await http_action.call(guarded.call(token_url=f"{gone.url}/token"))
     assert answer == NoAnswer(code="token_connect_error", touched=False)
-    answer = await action.call(guarded.call(token_url="nowhere"))
+    answer = await http_action.call(guarded.call(token_url="nowhere"))
     assert answer == NoAnswer(code="token_bad_url", touched=False, held=HeldCause.CONFIGURATION)
 
 
-async def test_a_cancelled_call_does_not_take_the_token_from_the_others(guarded: Guarded, action: HttpAction) -> None:
+async def test_a_cancelled_call_does_not_take_the_token_from_the_others(
+    guarded: Guarded, http_action: HttpAction
+) -> None:
     guarded.token_after = 0.2
-    first = asyncio.create_task(action.call(guarded.call()))
+    first = asyncio.create_task(http_action.call(guarded.call()))
     await guarded.service.arrived.wait()
-    second = asyncio.create_task(action.call(guarded.call()))
+    second = asyncio.create_task(http_action.call(guarded.call()))
     first.cancel()
     assert status_of(await second) == 204
     assert guarded.given == 1

@@ -1,22 +1,14 @@
 """A case's life in the ledger: moves by compare-and-set, endings, messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from ledger import Case, Ledger, LedgerConflict, UnknownCase
-from tests.support.ledgers import NOW, Kind, a_case, a_ledger, a_stored_plan
+from tests.support.ledgers import NOW, a_case, a_stored_plan
 from workflows.messages import MessageRow, StepOutcome
 from workflows.names import Direction, Outcome, Reason, StepResult
-
-
-@pytest.fixture
-async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(kind, folder=tmp_path) as ledger:
-        yield ledger
 
 
 def a_message(**overrides: object) -> MessageRow:

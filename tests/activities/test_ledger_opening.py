@@ -1,24 +1,15 @@
 """What a start does to the ledger: opens, goes on, resumes, or leaves no trace."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from ledger import Case, Keys, Ledger
-from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_ledger, a_stored_plan, an_empty_database, open_case
+from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_stored_plan, an_empty_database, open_case
 from workflows.messages import Skip, StepOutcome
 from workflows.names import Direction, Outcome, Reason, StepResult
 
 SKIP = Skip(step="forum", by="op-1", reason_code="gone_by_hand")
-
-
-@pytest.fixture
-async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(kind, folder=tmp_path) as ledger:
-        yield ledger
 
 
 async def test_a_new_case_holds_what_was_asked_for(ledger: Ledger) -> None:

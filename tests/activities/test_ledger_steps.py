@@ -1,22 +1,14 @@
 """Attempts and outcomes of steps, and how many transactions they cost."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger import Ledger, LedgerUnavailable, StepRow, Transactions
-from tests.support.ledgers import NOW, Kind, a_case, a_ledger
+from tests.support.ledgers import NOW, a_case
 from workflows.messages import StepOutcome
 from workflows.names import StepResult
-
-
-@pytest.fixture
-async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(kind, folder=tmp_path) as ledger:
-        yield ledger
 
 
 async def attempt(ledger: Ledger, rid: str, *, number: int, at: datetime = NOW, **overrides: Any) -> StepRow:

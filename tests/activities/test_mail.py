@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,6 @@ from tests.support.post import DAY, NOW, Post, a_mailing_plan, a_post
 from tests.support.smtp_server import Mailbox, a_certificate, mail_server
 from workflows.messages import MailReport
 from workflows.names import Mail, Outcome
-
-
-@pytest.fixture
-async def post(tmp_path: Path) -> AsyncIterator[Post]:
-    async with a_post(tmp_path) as post:
-        yield post
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with mail_server() as mailbox:
-        yield mailbox
 
 
 async def test_a_recorded_mail_is_never_sent_again(post: Post, mailbox: Mailbox) -> None:

@@ -3,7 +3,7 @@
 import re
 import shutil
 import unicodedata
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +16,7 @@ from activities.mail_languages import first_matched, matched
 from activities.mail_templates import MailTemplates
 from activities.ownership import choosing
 from tests.support.post import ADA, NOW, Post, a_post
-from tests.support.smtp_server import Delivery, Mailbox, mail_server
+from tests.support.smtp_server import Delivery, Mailbox
 from workflows.messages import MailReport, StepOutcome
 from workflows.names import AssetResult, Audience, Mail, Reason, StepResult
 
@@ -30,18 +30,6 @@ NO_SUCCESSOR_CODES = (
 )
 UNTIL = datetime(2036, 3, 1, tzinfo=UTC)
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-
-
-@pytest.fixture
-async def post(tmp_path: Path) -> AsyncIterator[Post]:
-    async with a_post(tmp_path) as post:
-        yield post
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with mail_server() as mailbox:
-        yield mailbox
 
 
 async def told_in(

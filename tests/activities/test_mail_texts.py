@@ -1,28 +1,15 @@
 """What mails say, to whom, and that nothing a person chose as their name or address says something else."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.post import ADA, NOW, Post, a_mailing_plan, a_post, a_team_plan
-from tests.support.smtp_server import Mailbox, mail_server
+from tests.support.smtp_server import Mailbox
 from workflows.messages import MailReport, StepOutcome
 from workflows.names import Mail, Reason, StepResult
-
-
-@pytest.fixture
-async def post(tmp_path: Path) -> AsyncIterator[Post]:
-    async with a_post(tmp_path) as post:
-        yield post
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with mail_server() as mailbox:
-        yield mailbox
 
 
 async def test_the_person_is_told_the_date_and_how_to_change_their_mind(post: Post, mailbox: Mailbox) -> None:

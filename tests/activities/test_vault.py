@@ -1,6 +1,5 @@
 """The vault: encrypted a case, opened by its keys only, gone when the last holder lets go."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,17 +13,11 @@ from ledger import Keys, Ledger, LedgerNotReady, VaultDamaged, VaultLocked, Vaul
 from ledger.database import engine_for, writing
 from ledger.rows import no_values
 from ledger.sealing import OpenedKeys, new_data_key, seal, unseal, unwrap
-from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_ledger, an_empty_database
+from tests.support.ledgers import KEYS, NOW, Kind, a_case, an_empty_database
 from workflows.messages import StepOutcome
 from workflows.names import Direction, Outcome, StepResult
 
 ADA = {"email": "ada@example.org", "name": "Ada Lovelace", "roles": ["admin"], "age": 36, "org": None}
-
-
-@pytest.fixture
-async def ledger(kind: Kind, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with a_ledger(kind, folder=tmp_path) as ledger:
-        yield ledger
 
 
 async def values_of(ledger: Ledger, rid: str) -> VaultValues | None:
