@@ -7,12 +7,10 @@ from activities.rendering import VALUE_MISSING, RenderingError
 from ledger.cases import new_retirement_id
 from plans.services import HttpService
 from starter.conformance.bench import Bench
-from starter.conformance.credentials import has_credentials, with_wrong_credentials, without_credentials
+from starter.conformance.credentials import REFUSED, has_credentials, with_wrong_credentials, without_credentials
 from starter.conformance.hostile import hostile_contexts
 from starter.conformance.saying import is_failing, must_be_there, must_succeed
 from starter.conformance.verdicts import DoesNotApply, Failed, LeftOut
-
-_REFUSED = (401, 403)
 
 
 async def request_needs_token(bench: Bench) -> str:
@@ -31,7 +29,7 @@ async def request_needs_token(bench: Bench) -> str:
         did = await bench.do(
             bench.context(person), key=f"{new_retirement_id()}:{bench.target.step_id}", service=stranger
         )
-        if did.exchange.status not in _REFUSED:
+        if did.exchange.status not in REFUSED:
             await must_be_there(bench, person, after=f"a request {how}, answered {did.exchange.said}")
             await bench.give_back(person)
             raise Failed(f"{how} it answers {did.exchange.said}")

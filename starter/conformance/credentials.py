@@ -4,6 +4,9 @@ import re
 
 from plans.services import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, HttpService, NoAuth
 
+#: How a service may refuse whoever doesn't show who they are.
+REFUSED = (401, 403)
+
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
 _WRONG = "wrong-on-purpose"
 

@@ -43,8 +43,7 @@ async def frozen_shows(bench: Bench) -> str:
 
 async def undo_restores(bench: Bench) -> str:
     """After undo the person is as before the freeze."""
-    if bench.target.step.undo is None:
-        raise DoesNotApply("the step has no undo")
+    _need_undo(bench)
     first = await do_first(bench)
     person = need_success(bench)
     said = must_succeed(await _undone(bench, person), what="undo")
@@ -58,8 +57,7 @@ async def undo_restores(bench: Bench) -> str:
 
 async def undo_twice(bench: Bench) -> str:
     """A rescind that crashed asks again."""
-    if bench.target.step.undo is None:
-        raise DoesNotApply("the step has no undo")
+    _need_undo(bench)
     first = await do_first(bench)
     person = need_success(bench)
     await _undone(bench, person)
@@ -70,8 +68,7 @@ async def undo_twice(bench: Bench) -> str:
 
 async def frozen_stays_frozen(bench: Bench) -> str:
     """Whoever was frozen before, by somebody else, is so afterwards."""
-    if bench.target.step.undo is None:
-        raise DoesNotApply("the step has no undo")
+    _need_undo(bench)
     person = bench.frozen
     if person is None:
         raise LeftOut("needs a test user who is frozen already: give --locked-user")
@@ -87,6 +84,11 @@ async def frozen_stays_frozen(bench: Bench) -> str:
     said += "; undo.when says that there is nothing to restore" if did is None else f"; undo was answered {did.said}"
     _must_equal(await bench.state(person), before, person)
     return f"{said}; still frozen"
+
+
+def _need_undo(bench: Bench) -> None:
+    if bench.target.step.undo is None:
+        raise DoesNotApply("the step has no undo")
 
 
 async def _undone(bench: Bench, person: Person) -> Did:

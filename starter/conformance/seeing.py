@@ -5,16 +5,13 @@ from activities.probing import Gone, StillThere
 from activities.rendering import RenderingError
 from plans.services import HttpService
 from starter.conformance.bench import Bench
-from starter.conformance.credentials import has_credentials, with_wrong_credentials, without_credentials
+from starter.conformance.credentials import REFUSED, has_credentials, with_wrong_credentials, without_credentials
 from starter.conformance.hostile import hostile_contexts
 from starter.conformance.saying import verdict
 from starter.conformance.verdicts import DoesNotApply, Failed
 from starter.trial.doubts import took_for_people
 from starter.trial.meanings import trouble
 from starter.trial.reading import kind_of_body
-
-#: How a service may refuse whoever doesn't show who they are.
-_REFUSED = (401, 403)
 
 
 async def reachable(bench: Bench) -> str:
@@ -28,7 +25,7 @@ async def reachable(bench: Bench) -> str:
             f"the probe can't be asked: it names a value that the lookup doesn't give ({error.code})"
         ) from None
     answer = exchange.answer
-    if isinstance(answer, NoAnswer) or answer.status in _REFUSED or answer.status >= 500:
+    if isinstance(answer, NoAnswer) or answer.status in REFUSED or answer.status >= 500:
         raise Failed(trouble(answer, service=sight.service, service_id=bench.target.service_id).what)
     if bench.target.is_http and 200 <= answer.status < 300 and answer.body is None and answer.status != 204:
         raise Failed(f"it answers {answer.status}, with {kind_of_body(answer)}")
@@ -54,20 +51,12 @@ async def unknown_is_gone(bench: Bench) -> str:
 
 async def read_needs_token(bench: Bench) -> str:
     """Without credentials nothing is told."""
-    service = _guarded(bench)
-    _, exchange = await bench.see(bench.context(bench.main), service=without_credentials(service))
-    if exchange.status not in _REFUSED:
-        raise Failed(f"without credentials it answers {exchange.said}")
-    return f"without credentials it answers {exchange.said}"
+    return await _must_be_refused(bench, without_credentials(_guarded(bench)), shown="without credentials")
 
 
 async def read_refuses_wrong_token(bench: Bench) -> str:
     """With wrong credentials nothing is told."""
-    service = _guarded(bench)
-    _, exchange = await bench.see(bench.context(bench.main), service=with_wrong_credentials(service))
-    if exchange.status not in _REFUSED:
-        raise Failed(f"with wrong credentials it answers {exchange.said}")
-    return f"with wrong credentials it answers {exchange.said}"
+    return await _must_be_refused(bench, with_wrong_credentials(_guarded(bench)), shown="with wrong credentials")
 
 
 async def read_hostile_ids(bench: Bench) -> str:
@@ -87,6 +76,14 @@ async def read_hostile_ids(bench: Bench) -> str:
         if 300 <= exchange.answer.status < 400:
             raise Failed(f"an id with {name} is answered by a redirect ({exchange.said})")
     return f"{asked} ids of odd forms are nobody's"
+
+
+async def _must_be_refused(bench: Bench, service: HttpService, *, shown: str) -> str:
+    _, exchange = await bench.see(bench.context(bench.main), service=service)
+    said = f"{shown} it answers {exchange.said}"
+    if exchange.status not in REFUSED:
+        raise Failed(said)
+    return said
 
 
 def _guarded(bench: Bench) -> HttpService:
