@@ -15,6 +15,7 @@ from tests.support.ledgers import Kind, a_ledger, an_empty_database
 from tests.support.post import Post, a_post
 from tests.support.postgresql import PostgreSQL
 from tests.support.smtp_server import Mailbox, mail_server
+from tests.support.trials import TOKEN, Forum
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -83,3 +84,12 @@ def mailbox() -> Iterator[Mailbox]:
     """A mail server without login and TLS, and what was delivered to it."""
     with mail_server() as mailbox:
         yield mailbox
+
+
+@pytest.fixture
+async def forum(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Forum]:
+    """The service that plans are tried on, where their references lead."""
+    async with http_service() as service:
+        monkeypatch.setenv("FORUM_URL", service.url)
+        monkeypatch.setenv("FORUM_TOKEN", TOKEN)
+        yield Forum(service)
