@@ -2,16 +2,18 @@
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.actions.dispatch import Actions
 from activities.addresses import address_of
+from activities.errors import TRY_AGAIN
 from activities.steps import StepActivities
 from ledger.ledger import Ledger
 from ledger.rows import StepAction, StepRow, StoredPlan
@@ -147,3 +149,14 @@ def failure_of(error: ApplicationError) -> Failure:
     failure = error.details[0]
     assert isinstance(failure, Failure)
     return failure
+
+
+async def refused(work: Awaitable[object], *, kind: str) -> Failure:
+    """Await an activity that is to raise an error of this type; gives the details."""
+    with pytest.raises(ApplicationError) as caught:
+        await work
+    assert caught.value.type == kind, caught.value
+    assert caught.value.non_retryable is (kind != TRY_AGAIN)
+    assert (caught.value.next_retry_delay is not None) is (kind == TRY_AGAIN)
+    assert caught.value.__cause__ is None
+    return failure_of(caught.value)
