@@ -16,7 +16,7 @@ from ledger.database import engine_for, writing
 from ledger.rows import CaseState
 from ledger.vault import RUN, Vault
 from tests.support.leaks import content_of, traces_of
-from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_stored_plan, an_empty_database
+from tests.support.ledgers import KEYS, NOW, Kind, a_case, a_migrated_database, a_stored_plan, an_empty_database
 from workflows.messages import MessageRow, Moved, StepOutcome
 from workflows.names import Direction, Outcome, Reason, StepResult
 
@@ -27,7 +27,7 @@ ADMIN = f"org-admin:{' & '.join(WORDS)}"
 
 @pytest.fixture
 async def database(kind: Kind, tmp_path: Path) -> AsyncIterator[str]:
-    async with an_empty_database(kind, folder=tmp_path) as url:
+    async with a_migrated_database(kind, folder=tmp_path) as url:
         yield url
 
 
@@ -284,25 +284,26 @@ def a_case_of_the_first_release(connection: Connection, **overrides: Any) -> str
     return rid
 
 
-async def test_a_case_of_the_first_release_goes_on_after_the_migration(database: str) -> None:
-    with transaction(database) as connection:
-        command.upgrade(migrate.alembic_config(connection), "0001")
-        columns = {column["name"] for column in inspect(connection).get_columns("cases")}
-        assert "present" in columns and not {"claims", "code"} & columns, "this is the schema of the first release"
-        rid = a_case_of_the_first_release(connection)
-    ledger = Ledger(url=database, keys=KEYS)
-    try:
-        await ledger.set_up()
-        case = await found(ledger, rid)
-        assert (case.state, case.present, case.claims, case.code) == (CaseState.OPEN, ("forum",), None, None)
-        begun = await ledger.begin_step(retirement_id=rid, step="forum", action="do")
-        assert begun.values is not None and begun.values["subject"] == {"email": "ada@person.example"}
-        assert (await passes(ledger, rid)).moved
-        await ledger.record_outcomes(rid, [StepOutcome(step="forum", result=StepResult.ERASED, at=NOW)])
-        assert (await ends(ledger, rid, Outcome.COMPLETE)).state is CaseState.CLOSED
-        assert (await passes(ledger, await who_looked(ledger, "u-2", ADMIN))).moved
-    finally:
-        ledger.close()
+async def test_a_case_of_the_first_release_goes_on_after_the_migration(kind: Kind, tmp_path: Path) -> None:
+    async with an_empty_database(kind, folder=tmp_path) as database:
+        with transaction(database) as connection:
+            command.upgrade(migrate.alembic_config(connection), "0001")
+            columns = {column["name"] for column in inspect(connection).get_columns("cases")}
+            assert "present" in columns and not {"claims", "code"} & columns, "this is the schema of the first release"
+            rid = a_case_of_the_first_release(connection)
+        ledger = Ledger(url=database, keys=KEYS)
+        try:
+            await ledger.set_up()
+            case = await found(ledger, rid)
+            assert (case.state, case.present, case.claims, case.code) == (CaseState.OPEN, ("forum",), None, None)
+            begun = await ledger.begin_step(retirement_id=rid, step="forum", action="do")
+            assert begun.values is not None and begun.values["subject"] == {"email": "ada@person.example"}
+            assert (await passes(ledger, rid)).moved
+            await ledger.record_outcomes(rid, [StepOutcome(step="forum", result=StepResult.ERASED, at=NOW)])
+            assert (await ends(ledger, rid, Outcome.COMPLETE)).state is CaseState.CLOSED
+            assert (await passes(ledger, await who_looked(ledger, "u-2", ADMIN))).moved
+        finally:
+            ledger.close()
 
 
 def test_the_migration_has_no_silent_way_back(tmp_path: Path) -> None:

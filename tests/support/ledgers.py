@@ -1,5 +1,7 @@
 """Ledgers on real databases: a SQLite file, or a database of a real PostgreSQL."""
 
+import functools
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ledger import Case, CaseOpening, Keys, Ledger, StoredPlan
+from ledger.migrate import upgrade
 from tests.support.postgresql import PostgreSQL
 from workflows.messages import Start
 
@@ -28,9 +31,35 @@ async def an_empty_database(kind: Kind, *, folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def a_migrated_database(kind: Kind, *, folder: Path) -> AsyncIterator[str]:
+    """The address of a database with the ledger's tables: a copy of one that was migrated once for all tests."""
+    if isinstance(kind, PostgreSQL):
+        with kind.an_empty_database(like=_migrated_on(kind)) as url:
+            yield url
+    else:
+        (folder / "ledger.db").write_bytes(_migrated_file())
+        yield f"sqlite:///{folder / 'ledger.db'}"
+
+
+@functools.cache
+def _migrated_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ledger.db"
+        upgrade(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
+@functools.cache
+def _migrated_on(server: PostgreSQL) -> str:
+    """The name of a database that is there as long as the server."""
+    upgrade(server.add_database("migrated"))
+    return "migrated"
+
+
+@asynccontextmanager
 async def a_ledger(kind: Kind, *, folder: Path, keys: Keys = KEYS) -> AsyncIterator[Ledger]:
     """A ledger that is set up and empty."""
-    async with an_empty_database(kind, folder=folder) as url:
+    async with a_migrated_database(kind, folder=folder) as url:
         ledger = Ledger(url=url, keys=keys)
         try:
             await ledger.set_up()

@@ -14,10 +14,10 @@ from activities.mail import MailActivities
 from activities.smtp import SmtpSettings
 from ledger.keys import Keys
 from ledger.ledger import Ledger
-from ledger.migrate import upgrade
 from ledger.rows import Asset, Case, CaseState, StoredPlan
 from plans.model import Plan
 from plans.outline import snapshot_of
+from tests.support.ledgers import a_ledger
 from tests.support.smtp_server import Mailbox
 from workflows.messages import MailReport, SendMail, Start, StepOutcome
 from workflows.names import AssetResult, Mail, StepResult
@@ -179,12 +179,7 @@ async def a_post(
     admins: Sequence[Any] = ADMINS,
 ) -> AsyncIterator[Post]:
     """Open a case on a ledger of its own and put the person and the admins into the vault."""
-    database = folder / "ledger.db"
-    url = f"sqlite:///{database}"
-    upgrade(url)
-    ledger = Ledger(url=url, keys=Keys.create(folder / "keys.json"))
-    try:
-        await ledger.set_up()
+    async with a_ledger("sqlite", folder=folder, keys=Keys.create(folder / "keys.json")) as ledger:
         plan = plan or a_mailing_plan()
         snapshot = snapshot_of(plan)
         opening = await ledger.open_case(
@@ -202,6 +197,4 @@ async def a_post(
         id = opening.case.retirement_id
         await ledger.store_subject(retirement_id=id, values=ADA if person is None else person, present=())
         await ledger.keep_people(retirement_id=id, people={"admins": list(admins)})
-        yield Post(ledger=ledger, database=database, retirement_id=id, plan_digest=snapshot.digest)
-    finally:
-        ledger.close()
+        yield Post(ledger=ledger, database=folder / "ledger.db", retirement_id=id, plan_digest=snapshot.digest)

@@ -39,13 +39,21 @@ class PostgreSQL:
         )
         return address.render_as_string(hide_password=False)
 
+    def add_database(self, name: str, *, like: str = "template1") -> str:
+        """Make a database, which is there as long as the server; gives its SQLAlchemy address."""
+        self._tell(f"CREATE DATABASE {name} TEMPLATE {like}")
+        return self.url(name)
+
     @contextlib.contextmanager
-    def an_empty_database(self) -> Iterator[str]:
-        """The SQLAlchemy address of a database without tables, which is gone afterwards."""
+    def an_empty_database(self, *, like: str = "template1") -> Iterator[str]:
+        """The SQLAlchemy address of a database without rows, and without tables but those `like` another one's.
+
+        It is gone afterwards.
+        """
         name = f"test_{uuid.uuid4().hex}"
-        self._tell(f"CREATE DATABASE {name}")
+        url = self.add_database(name, like=like)
         try:
-            yield self.url(name)
+            yield url
         finally:
             # FORCE: what a failed test has left open must not fail the next one, too.
             self._tell(f"DROP DATABASE {name} WITH (FORCE)")
