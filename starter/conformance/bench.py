@@ -1,6 +1,5 @@
 """The workbench of the checks: the step, the test users, and every way of asking. It remembers; it doesn't judge."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
@@ -25,13 +24,12 @@ from plans.services import Service
 from starter.conformance.deeds import Did, FirstDeed, Person
 from starter.conformance.following import followed_to_its_end
 from starter.conformance.leaves import Leaves, leaves_of
+from starter.conformance.patience import until_next_look
 from starter.conformance.scrubbing import LastResorts
 from starter.conformance.target import Sight, Target
 from starter.conformance.verdicts import DoesNotApply, LeftOut, SaveUnread
 from starter.exchanges import Exchange, Exchanges
 from starter.strangers import stranger_of
-
-_BETWEEN_LOOKS = 0.25
 
 
 @dataclass(kw_only=True)
@@ -168,7 +166,7 @@ class Bench:
             seen, exchange = await self.see(self.context(person))
             if isinstance(seen.verdict, wanted) or time.monotonic() > deadline:
                 return isinstance(seen.verdict, wanted), exchange.said
-            await asyncio.sleep(_BETWEEN_LOOKS)
+            await until_next_look(deadline)
 
     async def look_up(self, person: Person) -> dict[str, Any] | None:
         """What the lookup finds; None where it finds nobody, or can't be read."""

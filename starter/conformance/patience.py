@@ -1,6 +1,7 @@
-"""Asking again where a service asks to come back later, so that its rate limit doesn't fail every check."""
+"""Asking again: where a service asks to come back later, and for what it may take a moment to show."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 from activities.actions.action import Call
@@ -11,6 +12,7 @@ _MOST_WAITS = 3
 _LONGEST_WAIT = timedelta(seconds=30)
 #: Where the service doesn't say.
 _WAIT_UNSAID = timedelta(seconds=1)
+_BETWEEN_LOOKS = 0.25
 
 
 class PatientExchanges(Exchanges):
@@ -42,3 +44,8 @@ async def _waited(answer: Answer | NoAnswer) -> bool:
     wait = _WAIT_UNSAID if wished is None else min(wished, _LONGEST_WAIT)
     await asyncio.sleep(wait.total_seconds())
     return True
+
+
+async def until_next_look(deadline: float) -> None:
+    """Wait a moment before the same is asked again; no longer than to the deadline, by `time.monotonic`."""
+    await asyncio.sleep(min(_BETWEEN_LOOKS, max(0.0, deadline - time.monotonic())))

@@ -1,6 +1,5 @@
 """Checks of freeze and undo: whoever changes their mind gets back what they had, and nothing else."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -10,10 +9,9 @@ from starter.conformance.bench import Bench
 from starter.conformance.deeds import Did, Person
 from starter.conformance.doing import differing, do_first
 from starter.conformance.leaves import has_changed
+from starter.conformance.patience import until_next_look
 from starter.conformance.saying import must_succeed, need_success
 from starter.conformance.verdicts import DoesNotApply, Failed, LeftOut
-
-_BETWEEN_LOOKS = 0.25
 
 
 async def frozen_shows(bench: Bench) -> str:
@@ -35,7 +33,7 @@ async def frozen_shows(bench: Bench) -> str:
             raise Failed(
                 f"the request was answered {first.did.said}, and nothing that can be read of {person.name} has changed"
             )
-        await asyncio.sleep(_BETWEEN_LOOKS)
+        await until_next_look(deadline)
         first.state_after = await bench.state(person)
         bench.visible = differing(first.state_before, first.state_after)
     return f"{_listed(bench.visible)} show it"

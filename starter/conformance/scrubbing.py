@@ -1,6 +1,5 @@
 """The last resort: what a plan does in place of a request that is refused for good, and whether that can be believed."""
 
-import asyncio
 import contextlib
 import re
 import time
@@ -16,10 +15,10 @@ from activities.rendering import RenderingError
 from plans.model import LastResort, Probe
 from starter.conformance.deeds import LastDeed, Person, consequence
 from starter.conformance.leaves import Leaves, has_changed, leaves_of
+from starter.conformance.patience import until_next_look
 from starter.conformance.target import Target
 from starter.exchanges import Exchange, Exchanges
 
-_BETWEEN_LOOKS = 0.25
 _MAIL_KEYS = frozenset({"mail", "email", "emailaddress", "mailaddress"})
 #: In YAML a text like any other, and meant as no value.
 _WROTE_NONE = re.compile(r"\bNone\b")
@@ -94,7 +93,7 @@ class LastResorts:
             seen, exchange = await self._see(resort.probe, context)
             if isinstance(seen.verdict, Gone) or time.monotonic() > deadline:
                 return isinstance(seen.verdict, Gone), exchange.said
-            await asyncio.sleep(_BETWEEN_LOOKS)
+            await until_next_look(deadline)
 
     async def _do(
         self, number: int, resort: LastResort, context: Mapping[str, Any], *, key: str, rules: Rules
