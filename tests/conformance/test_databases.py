@@ -61,7 +61,7 @@ async def checked(
         },
     }
     target = target_in(with_defaults(Plan.model_validate(document)), step_id="authors")
-    return await run_kit(target, action=actions, users=USERS, within=timedelta(milliseconds=300))
+    return await run_kit(target, action=actions, users=USERS, within=timedelta(milliseconds=100))
 
 
 async def test_a_statement_that_is_right_passes_all_that_makes_sense_for_a_database(

@@ -38,7 +38,7 @@ async def checked(
     step: str,
     *,
     users: Sequence[str] = USERS,
-    within: timedelta = timedelta(milliseconds=300),
+    within: timedelta = timedelta(milliseconds=100),
     change: Callable[[dict[str, Any]], None] = lambda document: None,
     bound: Sequence[str] = (),
     **changes: Any,

@@ -174,7 +174,8 @@ class Members:
             return JSONResponse({"error": "table is locked"}, 409)
         self.at_work.add(user)
         try:
-            await asyncio.sleep(1.0 if self.fault is Fault.SLOW else 0.03)
+            if user in self.people:
+                await asyncio.sleep(1.0 if self.fault is Fault.SLOW else 0.03)
             status = self._remove(user)
         finally:
             self.at_work.discard(user)
