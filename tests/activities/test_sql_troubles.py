@@ -1,9 +1,11 @@
 """What goes wrong in a real database: each trouble has its meaning, and none of them tells a value."""
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,9 @@ from activities.actions.wire import BadAddress
 from tests.support.databases import CANARY, OURS, a_call, body_of, lasting, rows
 from tests.support.waiting import eventually
 from workflows.names import HeldCause
+
+#: Hangs as long as `gate` is closed.
+AT_THE_GATE = "SELECT pg_advisory_xact_lock_shared(1)"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ async def test_a_statement_that_takes_too_long_is_stopped_and_taken_back(
         else "SELECT pg_sleep(30)"
     )
     began = time.monotonic()
-    answer = await sql_action.call(a_call(database, "DELETE FROM orders", forever, timeout=1))
+    answer = await sql_action.call(a_call(database, "DELETE FROM orders", forever, timeout=0.5))
     assert answer == NoAnswer(code="timeout", touched=False) and time.monotonic() - began < 5
     assert len(rows(database, "SELECT id FROM orders")) == 3
     # The connection is as good as new.
@@ -114,14 +119,14 @@ async def test_a_statement_that_takes_too_long_is_stopped_and_taken_back(
 
 async def test_the_time_limit_is_for_all_statements_together(on_postgresql: Engine, sql_action: SqlAction) -> None:
     began = time.monotonic()
-    answer = await sql_action.call(a_call(on_postgresql, *["SELECT pg_sleep(0.4)"] * 20, timeout=1))
+    answer = await sql_action.call(a_call(on_postgresql, *["SELECT pg_sleep(0.15)"] * 50, timeout=0.5))
     assert answer == NoAnswer(code="timeout", touched=False) and time.monotonic() - began < 5
 
 
 async def test_a_lock_held_by_others_is_waited_for_and_then_transient(database: Engine, sql_action: SqlAction) -> None:
     with database.connect() as other:
         other.execute(text("UPDATE people SET age = 99 WHERE id = 'ada'"))
-        answer = await sql_action.call(a_call(database, "UPDATE people SET age = 1 WHERE id = 'ada'", timeout=1))
+        answer = await sql_action.call(a_call(database, "UPDATE people SET age = 1 WHERE id = 'ada'", timeout=0.5))
         code = "sql_sqlite_busy" if database.dialect.name == "sqlite" else "timeout"
         assert answer == NoAnswer(code=code, touched=False)
 
@@ -234,34 +239,40 @@ async def test_a_url_that_is_none_is_refused(sql_action: SqlAction, url: str) ->
         await sql_action.call(a_call(url, "SELECT 1"))
 
 
+@contextlib.contextmanager
+def gate(database: Engine) -> Iterator[None]:
+    """A database in which whoever asks for `AT_THE_GATE` waits until the end of the block."""
+    with database.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        yield
+
+
 async def test_no_more_transactions_run_than_the_service_bears(on_postgresql: Engine, sql_action: SqlAction) -> None:
-    def running() -> int:
-        [(count,)] = rows(
-            on_postgresql, f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND query LIKE '%pg_sleep%'"
-        )
-        return int(count)
-
     def three() -> None:
-        assert running() == 3
+        waiting = f"SELECT count(*) FROM pg_stat_activity WHERE {OURS} AND wait_event_type = 'Lock'"
+        assert rows(on_postgresql, waiting) == [(3,)]
 
-    calls = [
-        asyncio.ensure_future(sql_action.call(a_call(on_postgresql, "SELECT pg_sleep(1.5)", concurrent=3)))
-        for _ in range(8)
-    ]
-    await eventually(three)
+    def given_way() -> None:
+        assert [call.result() for call in calls if call.done()] == [NoAnswer(code="busy", touched=False)] * 5
+
+    with gate(on_postgresql):
+        calls = [
+            asyncio.ensure_future(sql_action.call(a_call(on_postgresql, AT_THE_GATE, concurrent=3))) for _ in range(8)
+        ]
+        await eventually(three)
+        await eventually(given_way)
     answers = await asyncio.gather(*calls)
-    assert answers.count(NoAnswer(code="busy", touched=False)) == 5
     assert sum(isinstance(answer, Answer) for answer in answers) == 3
 
 
 async def test_a_database_that_hangs_holds_no_other_up(
     on_postgresql: Engine, tmp_path: Path, sql_action: SqlAction
 ) -> None:
-    hung = [
-        asyncio.ensure_future(sql_action.call(a_call(on_postgresql, "SELECT pg_sleep(3)", concurrent=4)))
-        for _ in range(4)
-    ]
-    healthy = f"sqlite:///{tmp_path / 'other.db'}"
-    assert body_of(await sql_action.call(a_call(healthy, "SELECT 1", concurrent=4)))["value"] == 1
-    assert not any(call.done() for call in hung)
+    with gate(on_postgresql):
+        hung = [
+            asyncio.ensure_future(sql_action.call(a_call(on_postgresql, AT_THE_GATE, concurrent=4))) for _ in range(4)
+        ]
+        healthy = f"sqlite:///{tmp_path / 'other.db'}"
+        assert body_of(await sql_action.call(a_call(healthy, "SELECT 1", concurrent=4)))["value"] == 1
+        assert not any(call.done() for call in hung)
     assert all(isinstance(answer, Answer) for answer in await asyncio.gather(*hung))

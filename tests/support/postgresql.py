@@ -181,6 +181,8 @@ def _command(postgres: Path, *, data: Path, port: int) -> tuple[str, ...]:
         "fsync": "off",
         "synchronous_commit": "off",
         "full_page_writes": "off",
+        # Two that wait for each other are noticed sooner than after the default second.
+        "deadlock_timeout": "100ms",
     }
     return (str(postgres), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items()))
 
