@@ -71,7 +71,7 @@ class Progress:
         on_terminal = self.out.isatty()
         while not done():
             # A child process is watched, and it has no awaitable end here.
-            time.sleep(0.2)
+            time.sleep(0.05)
             now = time.monotonic()
             if now - said >= (1.0 if on_terminal else SIGN_OF_LIFE):
                 said = now

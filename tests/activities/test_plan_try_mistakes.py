@@ -214,7 +214,9 @@ MISTAKES = [
         "of the 500ms it may take",
         "raise services.forum.timeout",
         plan=lambda d: d["services"]["forum"].update(timeout="500ms"),
-        service=lambda f: f.answers(200, body=f.author, after=0.4),
+        service=lambda f: f.service.on(
+            "GET", f"/authors/{USER}", Reply(body=f.author, after=0.4), Reply(body=f.author)
+        ),
         level=Level.WARNING,
     ),
     Mistake(

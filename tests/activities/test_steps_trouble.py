@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import STEP_FAILED, STEP_HELD, TRY_AGAIN
 from tests.support.forum_steps import AUTHOR, Author, a_plan, an_erasure, opened
-from tests.support.http_service import HttpService, Reply, http_service
+from tests.support.http_service import HttpService, Received, Reply, http_service
 from tests.support.step_case import START, USER, failure_of, refused, step_case
 from workflows.messages import Failure
 from workflows.names import HeldCause, Outcome, Reason, StepResult
@@ -83,7 +83,13 @@ async def test_a_403_is_held_at_first_contact_and_permanent_later(tmp_path: Path
 
 
 async def test_a_call_that_finds_no_slot_costs_no_patience(tmp_path: Path, service: HttpService) -> None:
-    service.on("DELETE", AUTHOR, Reply(status=400, after=1.5))
+    has_given_way = asyncio.Event()
+
+    async def hang(received: Received) -> Reply:
+        await has_given_way.wait()
+        return Reply(status=400)
+
+    service.on("DELETE", AUTHOR, hang)
     one_at_a_time = {"forum": {"base_url": service.url, "limits": {"concurrent": 1}}}
     async with opened(tmp_path, service, services=one_at_a_time) as case:
         await case.pass_point()
@@ -92,6 +98,7 @@ async def test_a_call_that_finds_no_slot_costs_no_patience(tmp_path: Path, servi
         assert (await refused(case.run("posts"), kind=TRY_AGAIN)).code == "busy"
         assert await case.ledger.steps(case.retirement_id) == []
         assert service.calls("DELETE", f"{AUTHOR}/posts") == []
+        has_given_way.set()
         assert (await refused(hung, kind=STEP_FAILED)).code == "http_400"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,15 +27,15 @@ def a_cli(path: Path, *, server: str = "1.32.0") -> Path:
     return a_program(path, body=f"echo 'temporal version 1.9.1 (Server {server}, UI 2.54.1)'")
 
 
-def a_go(path: Path, *, builds: str = "1.32.0", version: str = "go1.26.8") -> Path:
-    """A stand-in for Go that writes a CLI of the wanted server to what follows `-o`, and counts its builds."""
+def a_go(path: Path, *, builds: str = "1.32.0", version: str = "go1.26.8", seconds: float = 0) -> Path:
+    """A stand-in for Go that takes so long to write a CLI of the wanted server to where `-o` says, and counts builds."""
     cli = f"echo 'temporal version 1.9.1 (Server {builds}, UI 2.54.1)'"
     body = f"""
         if [ "$1" = env ]; then echo {version}; exit; fi
         echo built >> "$0.builds"
         while [ "$1" != -o ]; do shift; done
         echo 'go: downloading example.invalid v1.0.0' >&2
-        printf '%s\\n' '#!/bin/sh' "{cli}" > "$2"; chmod +x "$2"; sleep 0.3"""
+        printf '%s\\n' '#!/bin/sh' "{cli}" > "$2"; chmod +x "$2"; sleep {seconds}"""
     return a_program(path, body=body)
 
 
@@ -108,7 +109,7 @@ def test_a_download_that_hangs_is_ended_and_the_next_way_tried(
     monkeypatch.setattr(temporal_server, "_DOWNLOAD", "import threading; threading.Event().wait()")
     monkeypatch.setattr(temporal_server, "DOWNLOAD_LIMIT", 0.3)
     monkeypatch.setattr(temporal_server, "SIGN_OF_LIFE", 0.1)
-    a_go(tmp_path / "bin" / "go")
+    a_go(tmp_path / "bin" / "go", seconds=0.3)
     said = io.StringIO()
     assert temporal_cli(environ=machine, out=said) == cached
     assert "  downloading: 0:00\n" in said.getvalue()
@@ -116,7 +117,7 @@ def test_a_download_that_hangs_is_ended_and_the_next_way_tried(
 
 
 def test_two_runs_at_once_build_once(machine: dict[str, str], tmp_path: Path, cached: Path) -> None:
-    go = a_go(tmp_path / "bin" / "go")
+    go = a_go(tmp_path / "bin" / "go", seconds=0.3)
     found: list[Path] = []
     runs = [
         threading.Thread(target=lambda: found.append(temporal_cli(environ=machine, out=io.StringIO())))
@@ -147,7 +148,7 @@ def test_what_a_killed_run_left_is_cleared_away(machine: dict[str, str], tmp_pat
     ],
 )
 def test_a_machine_with_none_is_told_what_was_tried_and_what_to_do(
-    machine: dict[str, str], tmp_path: Path, go: dict[str, str], why: str
+    machine: dict[str, str], tmp_path: Path, go: dict[str, Any], why: str
 ) -> None:
     machine["PATH"] = str(tmp_path / "bin")
     if go:
