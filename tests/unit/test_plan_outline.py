@@ -46,6 +46,7 @@ names = st.from_regex(r"\A[a-z][a-z0-9_-]{0,10}\Z")
 bodies = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
 )
 
 
