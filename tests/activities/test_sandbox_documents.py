@@ -66,7 +66,7 @@ async def test_what_somebody_owns_is_listed_a_hundred_a_page(sandbox: Sandbox) -
 
 @pytest.mark.parametrize("user_id", ["../admin", "a/b", "a&owner=c", "..", "a%2Fb", "' or 1=1 --", "ü\u202eb", "a+b c"])
 async def test_an_owner_and_a_document_are_data_whatever_their_ids_look_like(sandbox: Sandbox, user_id: str) -> None:
-    ada, bob = sandbox.add_person(user_id=user_id, documents=3), Person()
+    ada, bob = sandbox.add_person(user_id=user_id, documents=3, at=["documents"]), Person()
     listed = pages(sandbox, f"?owner={quote(user_id, safe='')}&per_page=2")
     assert listed == [[f"{user_id}-00001", f"{user_id}-00002"], [f"{user_id}-00003"]]
     document = sandbox.documents.documents_of(ada)[0]
