@@ -65,16 +65,11 @@ async def asking(plan: "Plan", whom: Whom) -> AsyncIterator[Asked]:
     Raises:
         CommandError: a service can't be asked from here, or doesn't tell.
     """
-    from importlib.metadata import version
+    from starter.access import open_actions
 
-    from activities.actions.dispatch import Actions
-
-    actions = Actions(version=version("account-retirement"))
-    try:
+    async with open_actions() as actions:
         with told_to_people():
             yield await _looked_up(_begun(plan, whom), action=actions, told=whom.told)
-    finally:
-        await actions.close()
 
 
 @contextlib.contextmanager

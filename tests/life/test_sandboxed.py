@@ -13,7 +13,9 @@ from workflows.names import Outcome, Phase, Reason
 _PASSED = SandboxRestrictions.default.with_passthrough_modules("pydantic", "pydantic_core", "annotated_types")
 
 
-async def test_a_whole_life_a_way_back_and_a_transfer_run_inside_temporal_s_sandbox(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_whole_life_a_way_back_and_a_transfer_run_inside_temporal_s_sandbox(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     runner = SandboxedWorkflowRunner(restrictions=_PASSED)
     async with time_skipping_server() as server:
         async with staged(

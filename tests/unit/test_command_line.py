@@ -292,7 +292,7 @@ Arguments:
   TEMPLATE <str>  The mail, for example complete.  [required]
 
 Options:
-  --locale TAG              The person's language: de, de-AT, ar_EG. Default:
+  --locale TAG              The reader's language: de, de-AT, ar_EG. Default:
                             en.
   --out FILE                Where to write it; an older one is replaced.
                             Default: stdout.
