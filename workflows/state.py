@@ -166,7 +166,7 @@ def details_of(state: RetirementState) -> str:
     """A markdown page for the UI: where the retirement stands, phase by phase, step by step."""
     lines = [f"**{state.outcome or state.phase}**" + (f" ({state.reason})" if state.reason else ""), ""]
     if state.case and state.case.retirement_id:
-        lines.append(f"- retirement `{state.case.retirement_id}`")
+        lines.append(f"- case `{state.case.retirement_id}`")
     if state.cool_off_ends_at:
         lines.append(f"- cool-off ends {state.cool_off_ends_at:%Y-%m-%d %H:%M} UTC")
     if state.case and state.case.due_at:

@@ -136,12 +136,12 @@ async def test_who_is_going_neither_gives_nor_takes(ledger: Ledger) -> None:
 
 async def test_a_run_takes_it_up_and_is_given_it_again(ledger: Ledger) -> None:
     transfer = await a_transfer(ledger)
+    assert (await taken_up(ledger, transfer, user_id="u-9")).refused is Reason.NOT_RESUMABLE
     first = await taken_up(ledger, transfer)
     assert first.refused is None and not first.resumed and first.case is not None
     assert (first.case.run_key, dict(first.case.hosts)) == ("run-1", {"documents": "https://documents.example"})
     assert (await taken_up(ledger, transfer)).case == first.case
     assert await ledger.resumes(transfer.retirement_id) == []
-    assert (await taken_up(ledger, transfer, user_id="u-9")).refused is Reason.NOT_RESUMABLE
     retirement = await a_case(ledger, user_id="u-1")
     assert (await taken_up(ledger, retirement)).refused is Reason.NOT_RESUMABLE
     await past_return(ledger, transfer)

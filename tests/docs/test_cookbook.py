@@ -20,6 +20,7 @@ from tests.docs.support.recipes import COOKBOOK, PREFIX, recipes, written_plan
 from tests.support.http_service import Received, Reply
 from tests.support.postgresql import PostgreSQL
 from workflows.messages import Result
+from tests.support.waiting import eventually
 from workflows.names import Outcome, Phase, Reason
 
 #: Run by a test of their own, as what they are about is who may not be retired.
@@ -138,7 +139,11 @@ async def test_a_rate_is_held_by_the_server_and_a_429_waited_for(kitchen: Kitche
     client = kitchen.stage.client
     assert differences(await held_rates(client, queue=wanted.queue), wanted) == ["helpdesk: 5/s is not held"]
     await prepare_rates(client, wanted=wanted_rates([plan]))
-    assert differences(await held_rates(client, queue=wanted.queue), wanted) == []
+
+    async def hold() -> None:
+        assert differences(await held_rates(client, queue=wanted.queue), wanted) == []
+
+    await eventually(hold)  # the server tells its partitions one by one
 
 
 async def test_the_first_of_two_steps_is_taken_back_by_a_rescind(kitchen: Kitchen) -> None:

@@ -342,6 +342,22 @@ d-2    lock  page  waiting  -
     assert (gone.exit_code, "its values are shredded" in gone.stderr) == (ExitCode.NOT_FOUND, True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["assets", "u-1"], ExitCode.NOT_SET_UP, "can't be asked from here: ${env:NOT_SET_HERE} can't be resolved"),
+        (["transfer", "--from", "u-1", "--to", "u-2"], ExitCode.USAGE, "Plan acme hands over nothing"),
+        (["assets", "t-abcdefghijklmnopqrstuvwxyz"], ExitCode.NOT_FOUND, "There is no retirement of t-abc"),
+        (["suggest", "u-1", "--policy", "boss"], ExitCode.USAGE, "plan acme has none of this name; known: none"),
+    ],
+)
+def test_what_can_t_be_asked_is_told_with_what_to_do(
+    folder: Path, arguments: list[str], code: ExitCode, told: str
+) -> None:
+    result = retire(*arguments)
+    assert (result.exit_code, told in result.stderr) == (code, True), result.output
+
+
 def test_a_retirement_that_has_handed_over_can_t_go_back(folder: Path) -> None:
     case = a_case(folder)
     id = case.retirement_id

@@ -31,7 +31,7 @@ def upgrade() -> None:
         ),
         sa.Column("result", sa.String(), comment="What became of it; null before that"),
         sa.Column("code", sa.String(), comment="Why, as a code"),
-        sa.Column("lies", sa.Integer(), nullable=False, comment="How often the service said done and listed it again"),
+        sa.Column("lies", sa.Integer(), nullable=False, comment="How often it had to be asked for anew"),
         sa.ForeignKeyConstraint(["retirement_id"], ["vault.retirement_id"], name=op.f("fk_assets_retirement_id")),
         sa.PrimaryKeyConstraint("retirement_id", "step", "asset_key", name=op.f("pk_assets")),
     )
