@@ -19,8 +19,8 @@ from tests.docs.support.pages import DOCS, sections_of
 from tests.docs.support.recipes import COOKBOOK, PREFIX, recipes, written_plan
 from tests.support.http_service import Received, Reply
 from tests.support.postgresql import PostgreSQL
-from workflows.messages import Result
 from tests.support.waiting import eventually
+from workflows.messages import Result
 from workflows.names import Outcome, Phase, Reason
 
 #: Run by a test of their own, as what they are about is who may not be retired.
