@@ -82,7 +82,14 @@ class Claim(PlanModel):
     key: Template = Field(
         description="What is claimed (`org-admin:{{ subject.org }}`). The ledger keeps only its hash."
     )
-    when: Expression | None = Field(default=None, description="Claimed only where this is true.")
+    each: Expression | None = Field(
+        default=None,
+        description="A list of at most 1000 (`subject.teams`): the key is claimed for each `item` of it "
+        "(`team-owner:{{ item }}`), and nothing where it is empty.",
+    )
+    when: Expression | None = Field(
+        default=None, description="Claimed only where this is true; beside `each`, for the items of which it is."
+    )
 
 
 class Candidates(PlanModel):

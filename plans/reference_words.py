@@ -103,7 +103,7 @@ NAMES = {
     "in a step that names a `successor`. In `suitable` only the id",
     "asset": "`asset.id`, `asset.type`, `asset.title`, `asset.x`: the one that is asked for, and what [`fields`](#assets) "
     "has read of it; in a step that has `assets`",
-    "item": "one of the list that has been read",
+    "item": "one of the list that has been read, or of a [claim's](#claims) `each`",
     "body": "the answer's JSON; `row`, `rows`, `value`, `affected` from a database; what Python code has returned",
     "headers": "the answer's headers, names in lower case (HTTP only)",
     "status": "the answer's status; 200 from a database and from Python code",

@@ -21,6 +21,8 @@ _STEP = _IDS | _PSEUDONYM | _SUBJECT | _SAVED
 #: An inventory is taken before anything is frozen, when no step has saved anything yet.
 _INVENTORY = _IDS | _PSEUDONYM | _SUBJECT
 _CHOICE = _IDS | _SUBJECT
+#: Claims and mails are about the person, whichever retirement it is.
+_PERSON = frozenset({"user_id", "tenant"}) | _SUBJECT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ _FACT_ANSWER = Place(names=_IDS | _SUBJECT | _ANSWER, is_expression=True)
 _SUITABLE_ANSWER = Place(names=_CHOICE | _SUCCESSOR | _ANSWER, is_expression=True)
 _LISTED_ANSWER = Place(names=_INVENTORY | _ANSWER, is_expression=True)
 _LISTED_ITEM = Place(names=_INVENTORY | _ITEM, is_expression=True)
-_RECIPIENT = Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=False)
+_RECIPIENT = Place(names=_PERSON, is_expression=False)
 
 #: Every kind of place by its keys, in reading order; `*` is an id that the plan chooses.
 PLACES: Mapping[str, Place] = {
@@ -52,8 +54,10 @@ PLACES: Mapping[str, Place] = {
         names=frozenset({"user_id", "tenant", "subject", "facts"}),
         is_expression=True,
     ),
-    "claims.key": Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=False),
-    "claims.when": Place(names=frozenset({"user_id", "tenant", "subject"}), is_expression=True),
+    # `item` where the claim has `each`.
+    "claims.key": Place(names=_PERSON | _ITEM, is_expression=False),
+    "claims.each": Place(names=_PERSON, is_expression=True),
+    "claims.when": Place(names=_PERSON | _ITEM, is_expression=True),
     "successors.*.candidates.request": Place(names=_CHOICE, is_expression=False),
     "successors.*.candidates.items": _FACT_ANSWER,
     "successors.*.candidates.id": Place(names=_CHOICE | _ITEM, is_expression=True),
@@ -140,8 +144,8 @@ def texts_of(plan: Plan) -> Iterator[PlacedText]:
     for index, rule in enumerate(plan.eligibility):
         yield from _of_data(rule.refuse_if, ("eligibility", index, "refuse_if"), "eligibility.refuse_if")
     for index, claim in enumerate(plan.claims):
-        yield from _of_data(claim.key, ("claims", index, "key"), "claims.key")
-        yield from _of_data(claim.when, ("claims", index, "when"), "claims.when")
+        for name in ("key", "each", "when"):
+            yield from _of_data(getattr(claim, name), ("claims", index, name), f"claims.{name}")
     for id, policy in plan.successors.items():
         yield from _of_policy(policy, ("successors", id))
     if plan.mail is not None:

@@ -20,7 +20,7 @@ _WHY_NOT = {
     "pseudonym": "it stands for the person in what steps leave behind",
     "successor": "only requests of steps that name a successor know who takes over, and a policy's `suitable`",
     "asset": "only what is asked for each of a step's assets knows one",
-    "item": "only what is read from each item of a list knows one",
+    "item": "only what is read from each item of a list, or claimed for it, knows one",
 } | dict.fromkeys(ANSWER, "it is the service's answer, and there is none here")
 _SAVED_BY_THEN = "an inventory is taken before any step has saved anything"
 
@@ -81,8 +81,11 @@ def _unknown(draft: Draft, placed: PlacedText, name: DottedName) -> str | None:
 
 
 def _lacking(draft: Draft, placed: PlacedText, root: str) -> str | None:
-    """What a step would have to say, so that its requests know an asset or a successor."""
+    """What a step would have to say, so that its requests know an asset or a successor; a claim, so that it knows an item."""
     at = placed.path[:2]
+    if at[0] == "claims" and root == "item" and draft.is_whole(*at, "each"):
+        is_for_each = draft.written.claims[int(at[1])].each is not None
+        return None if is_for_each else "the claim isn't made for each of a list; add each (`each: subject.teams`)"
     step = draft.written.steps.get(str(at[1])) if at[0] == "steps" else None
     if step is None:
         return None
@@ -151,16 +154,18 @@ def _missing(root: str, name: str, holder: _Holder) -> str:
 
 def _out_of_place(draft: Draft, placed: PlacedText, name: DottedName) -> str:
     root = name[0]
-    allowed = ", ".join(name for name in OURS if name in placed.allows and _lacking(draft, placed, name) is None)
+    allows = [name for name in OURS if name in placed.allows and _lacking(draft, placed, name) is None]
+    allowed = ", ".join(allows)
     if root in _WHY_NOT:
         why = _SAVED_BY_THEN if root == "saved" and placed.path[0] == "steps" else _WHY_NOT[root]
         return f"'{root}' can't be named here: {why}; what may stand here: {allowed}"
-    if source := next((each for each in ("item", "body") if each in placed.allows), None):
+    # Items of a claim come from `subject`, and are hardly more than ids.
+    if placed.path[0] != "claims" and (source := next((each for each in ("item", "body") if each in allows), None)):
         # A bare word is what people write for a field of the answer.
         return f"unknown value '{root}'; did you mean '{source}.{'.'.join(name)}'? What may stand here: {allowed}"
     if "subject" in placed.allows and root in draft.names("subject", "lookup", "fields"):
         return f"unknown value '{root}'; did you mean 'subject.{root}'?"
-    close = nearest(root, sorted(placed.allows))
+    close = nearest(root, sorted(allows))
     if close is not None:
         return f"unknown value '{root}'; did you mean '{close}'?"
     return f"unknown value '{root}'; what may stand here: {allowed}"

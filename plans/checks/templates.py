@@ -30,6 +30,7 @@ _VARIES_BY = {
     "facts.*.next_page": ANSWER,
     "eligibility.refuse_if": ("subject", "facts"),
     "claims.key": ("user_id", "tenant", "subject"),
+    "claims.each": ("user_id", "tenant", "subject"),
     "claims.when": ("user_id", "tenant", "subject"),
     "successors.*.candidates.items": ANSWER,
     "successors.*.candidates.id": _ITEM,
@@ -91,10 +92,10 @@ def template_problem(text: str, *, is_expression: bool) -> str | None:
 def constants(draft: Draft) -> Iterator[Finding]:
     """Conditions and values that come out the same whatever is answered, or whoever is asked about."""
     for each in draft.texts:
-        needed = _VARIES_BY.get(each.place)
+        needed = _needed(draft, each)
         names = {name[0] for name in names_in(each)}
         # A misspelt name has been told, as one out of place has; one that can't be read names nobody knows what.
-        if needed is None or names & set(needed) or names - each.allows or not is_valid(each):
+        if needed is None or names & {*needed, *_ITEM} or names - each.allows or not is_valid(each):
             continue
         if needed is OURS:
             what = "is the same for everybody, as it names nothing; read it from the answer, or leave it out"
@@ -107,6 +108,17 @@ def constants(draft: Draft) -> Iterator[Finding]:
         is_lie = each.place == _SUITABLE or each.place.rpartition(".")[2] in _LIES
         tell = error if is_lie else warning
         yield tell(Check.CONSTANT, each.path, what)
+
+
+def _needed(draft: Draft, placed: PlacedText) -> tuple[str, ...] | None:
+    if placed.place == "claims.key":
+        at = placed.path[:2]
+        if not draft.is_whole(*at, "each"):
+            return None
+        if draft.written.claims[int(at[1])].each is not None:
+            # Otherwise the same thing is claimed again and again.
+            return _ITEM
+    return _VARIES_BY.get(placed.place)
 
 
 def names_in(placed: PlacedText) -> frozenset[DottedName]:

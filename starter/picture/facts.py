@@ -110,7 +110,7 @@ def _phases(plan: "Plan") -> Iterator[dict[str, Any]]:
     }
     yield {
         "phase": "point_of_no_return",
-        "claims": [{"key": claim.key, "when": claim.when} for claim in plan.claims],
+        "claims": [{"key": claim.key, "each": claim.each, "when": claim.when} for claim in plan.claims],
     }
     yield {"phase": "transfer", "steps": _steps(plan, "transfer")}
     yield {"phase": "erase", "steps": _steps(plan, "erase")}

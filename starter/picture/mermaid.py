@@ -76,11 +76,15 @@ def _said_of(phase: Mapping[str, Any]) -> list[str]:
             said |= {"owned": phase["assets"], "successors": phase["successors"]}
             return [line for word, values in said.items() for line in _listed(word, values)]
         case "point_of_no_return":
-            return _listed("claims", [claim["key"] for claim in phase["claims"]])
+            return _listed("claims", [_claimed(claim) for claim in phase["claims"]])
         case "verify":
             return _listed("probes", phase["probes"])
         case _:
             return _listed("mails", phase["mails"])
+
+
+def _claimed(claim: Mapping[str, Any]) -> str:
+    return f"{claim['key']} for each of {claim['each']}" if claim["each"] else str(claim["key"])
 
 
 def _listed(word: str, values: Sequence[object]) -> list[str]:

@@ -127,8 +127,9 @@ def _recheck(phase: Mapping[str, Any]) -> Iterator[Pair]:
 
 def _point(phase: Mapping[str, Any]) -> Iterator[Pair]:
     for claim in phase["claims"]:
+        each = f", for each of {claim['each']}" if claim["each"] else ""
         when = f", where {claim['when']}" if claim["when"] else ""
-        yield Pair(key="claims", value=f"{claim['key']}{when}; whoever comes second goes back")
+        yield Pair(key="claims", value=f"{claim['key']}{each}{when}; whoever comes second goes back")
 
 
 def _verify(phase: Mapping[str, Any]) -> Iterator[Pair]:

@@ -3,16 +3,27 @@
 from dataclasses import replace
 from typing import Any
 
-from activities.eligibility import RuleBroken, claimed, refusals
+from activities.eligibility import EACH_NO_LIST, TOO_MANY_ITEMS, RuleBroken, claimed, refusals
 from activities.facts import Unknown, find_out
-from activities.rendering import RenderingError, evaluate
-from plans.model import Fact, Rule
+from activities.rendering import VALUE_MISSING, RenderingError, evaluate
+from plans.model import Claim, Fact, Rule
 from plans.template_names import names_of
 from starter.trial.asking import Trying
 from starter.trial.doubts import slowness
 from starter.trial.findings import Question, Reading, Remark, Ruling, problem, warning
 from starter.trial.lists import unread_page, why_unreadable
 from starter.trial.reading import kind_of
+
+_FAILS = ("fails with these values", "Check the kinds of values it compares.")
+#: What a rule or a claim suffers from, by the last part of its code, and how to mend it.
+_WHY_BROKEN = {
+    VALUE_MISSING: ("names a value that isn't there", "Check the names against lookup.fields and facts."),
+    EACH_NO_LIST: (
+        "has an `each` that is no list",
+        "Name the list: `subject.teams`, or `[subject.team]` for one value.",
+    ),
+    TOO_MANY_ITEMS: ("has an `each` of more than 1000", "Claim something that they have in common."),
+}
 
 
 async def ask_fact(trying: Trying, id: str, fact: Fact) -> tuple[Question, Any, bool]:
@@ -56,9 +67,15 @@ def judge(trying: Trying, facts: dict[str, Any]) -> list[Ruling]:
         except RuleBroken as broken:
             rulings.append(Ruling(part=part, says="can't be worked out", remarks=(_broken(part, broken),)))
             continue
-        shown = wanted[0] if wanted and trying.show_values else claim.key
-        rulings.append(Ruling(part=part, says=f"would claim {shown}" if wanted else "would claim nothing"))
+        says = f"would claim {_shown(trying, claim, wanted)}" if wanted else "would claim nothing"
+        rulings.append(Ruling(part=part, says=says))
     return rulings
+
+
+def _shown(trying: Trying, claim: Claim, wanted: tuple[str, ...]) -> str:
+    if trying.show_values:
+        return ", ".join(wanted)
+    return claim.key if claim.each is None else f"{claim.key}, {len(wanted)} in all"
 
 
 def _rule(trying: Trying, rule: Rule, context: dict[str, Any]) -> Ruling:
@@ -88,9 +105,5 @@ def _rule(trying: Trying, rule: Rule, context: dict[str, Any]) -> Ruling:
 
 
 def _broken(part: str, broken: RuleBroken | RenderingError) -> Remark:
-    is_missing = broken.code.endswith("value_missing")
-    what = "names a value that isn't there" if is_missing else "fails with these values"
-    mend = (
-        "Check the names against lookup.fields and facts." if is_missing else "Check the kinds of values it compares."
-    )
+    what, mend = _WHY_BROKEN.get(broken.code.rpartition(":")[2], _FAILS)
     return problem("rule_broken", f"{part} {what}.", mend=mend)

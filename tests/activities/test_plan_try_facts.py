@@ -20,6 +20,8 @@ async def test_facts_are_read_over_all_pages_and_rules_are_worked_out(forum: For
             {"refuse_if": "subject.rank > 3", "code": "broken"},
         ]
         document["claims"] = ["role:{{ subject.roles[0] }}", {"key": "x", "when": "facts_of_nobody"}]
+        each = {"key": "role:{{ item }}", "each": "subject.roles + ['reader']"}
+        document["claims"] += [each, each | {"each": "[]"}, each | {"each": "subject.email"}]
 
     forum.service.on("GET", "/authors?role=countess", Reply(body={"all": [1, 2], "next": "/authors?page=2"}))
     forum.service.on("GET", "/authors?page=2", Reply(body={"all": [3], "next": None}))
@@ -35,8 +37,17 @@ async def test_facts_are_read_over_all_pages_and_rules_are_worked_out(forum: For
         "eligibility.broken": ("can't be worked out", ["rule_broken"]),
         "claims.0": ("would claim role:{{ subject.roles[0] }}", []),
         "claims.1": ("can't be worked out", ["rule_broken"]),
+        "claims.2": ("would claim role:{{ item }}, 2 in all", []),
+        "claims.3": ("would claim nothing", []),
+        "claims.4": ("can't be worked out", ["rule_broken"]),
     }
     assert "countess" not in told(findings)
+    [no_list] = findings.rulings[-1].remarks
+    assert no_list.what == "claims.4 has an `each` that is no list."
+    shown = await tried(a_document(change), show_values=True)
+    assert [each.says for each in shown.rulings if each.part == "claims.2"] == [
+        "would claim role:countess, role:reader"
+    ]
 
 
 @pytest.mark.parametrize(

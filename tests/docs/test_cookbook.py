@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from workflows.messages import Result
 from workflows.names import Outcome, Phase, Reason
 
 #: Run by a test of their own, as what they are about is who may not be retired.
-_BY_THEMSELVES = {"sole-admin"}
+_BY_THEMSELVES = {"sole-admin", "sole-owner"}
 
 
 @pytest.fixture(scope="module")
@@ -185,15 +185,7 @@ async def test_a_sole_admin_is_refused_and_of_the_last_two_one_goes(kitchen: Kit
     assert (solo.outcome, solo.reason, solo.code) == (Outcome.ABORTED, Reason.NOT_ELIGIBLE, "sole_admin")
     assert not kitchen.is_locked("u-solo")
 
-    # Both have been checked, and each has seen the other, before either gets any further.
-    both_are_here = asyncio.Barrier(2)
-
-    async def lock_together(request: Received) -> Reply:
-        await both_are_here.wait()
-        return kitchen.company.answer(request)
-
-    for user_id in ("u-duo-1", "u-duo-2"):
-        kitchen.service.on("POST", f"/accounts/users/{user_id}/lock", lock_together)
+    _lock_together(kitchen, ("u-duo-1", "u-duo-2"))
     both = await asyncio.gather(*(kitchen.retire("sole-admin", id, cool_off="0") for id in ("u-duo-1", "u-duo-2")))
     ended = await asyncio.gather(*(each.result() for each in both))
     assert {(each.outcome, each.reason) for each in ended} == {
@@ -202,6 +194,46 @@ async def test_a_sole_admin_is_refused_and_of_the_last_two_one_goes(kitchen: Kit
     }
     [left] = [id for id in ("u-duo-1", "u-duo-2") if f"accounts/users/{id}" in kitchen.company.kept]
     assert not kitchen.is_locked(left)
+
+
+async def test_a_sole_owner_is_refused_and_of_a_team_s_last_two_one_goes(kitchen: Kitchen) -> None:
+    """The two own teams with others besides; whoever shares no team with them goes at the same instant."""
+    owned = {
+        "u-owner-alone": ["shared-1", "shared-2", "alone"],
+        "u-owner-1": ["shared-1", "contested"],
+        "u-owner-2": ["contested", "shared-2"],
+        "u-owner-apart": ["apart-1", "apart-2"],
+        "u-owner-stays": ["shared-1", "shared-2", "apart-1", "apart-2"],
+    }
+    for user_id, teams in owned.items():
+        kitchen.add_user(user_id, owned_teams=teams)
+    alone = await (await kitchen.retire("sole-owner", "u-owner-alone", cool_off="0")).result()
+    assert (alone.outcome, alone.reason, alone.code) == (Outcome.ABORTED, Reason.NOT_ELIGIBLE, "sole_owner")
+    assert not kitchen.is_locked("u-owner-alone")
+
+    going = ("u-owner-1", "u-owner-2", "u-owner-apart")
+    _lock_together(kitchen, going)
+    started = await asyncio.gather(*(kitchen.retire("sole-owner", id, cool_off="0") for id in going))
+    *contesting, apart = await asyncio.gather(*(each.result() for each in started))
+    assert (apart.outcome, apart.reason) == (Outcome.COMPLETE, None)
+    assert {(each.outcome, each.reason) for each in contesting} == {
+        (Outcome.COMPLETE, None),
+        (Outcome.ABORTED, Reason.CLAIM_LOST),
+    }
+    [left] = [id for id in going if f"accounts/users/{id}" in kitchen.company.kept]
+    assert not kitchen.is_locked(left)
+
+
+def _lock_together(kitchen: Kitchen, user_ids: Collection[str]) -> None:
+    """All have been checked, and each has seen the others, before any gets further."""
+    all_are_here = asyncio.Barrier(len(user_ids))
+
+    async def lock(request: Received) -> Reply:
+        await all_are_here.wait()
+        return kitchen.company.answer(request)
+
+    for user_id in user_ids:
+        kitchen.service.on("POST", f"/accounts/users/{user_id}/lock", lock)
 
 
 def _results(result: Result) -> dict[str, str]:

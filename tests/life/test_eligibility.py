@@ -181,6 +181,56 @@ async def test_of_the_last_two_admins_at_the_same_instant_exactly_one_goes(stage
     assert Reason.CLAIM_LOST in reasons and reasons <= {Reason.CLAIM_LOST, Reason.NOT_ELIGIBLE}
 
 
+def owners_stay(document: PlanDocument) -> None:
+    """Every role `owner-of-…` is a team; none of the two that a person owns may lose its last owner."""
+    document["facts"] = {
+        f"owners_{number}": {
+            "service": "accounts",
+            "request": {"method": "GET", "path": f"/roles/{{{{ subject.roles[{number}] }}}}/users"},
+            "items": "body.users",
+            "next_page": "body.next",
+        }
+        for number in (1, 2)
+    }
+    alone = "facts.owners_1 | length == 1 or facts.owners_2 | length == 1"
+    document["eligibility"] = [{"refuse_if": alone, "code": "sole_owner"}]
+    document["claims"] = [
+        {"each": "subject.roles", "when": "item.startswith('owner-of-')", "key": "team-owner:{{ item }}"}
+    ]
+
+
+async def test_of_a_team_s_last_two_owners_exactly_one_goes_whatever_else_they_own(stage: Stage) -> None:
+    """Whoever shares no team with them goes, though all have a role in common that is no team."""
+    plan = stage.plan("last-owners", all_of(a_short_plan, owners_stay))
+
+    def owner_of(*teams: str) -> Person:
+        return Person(roles=("member", *(f"owner-of-{team}" for team in teams)))
+
+    groups = []
+    for _ in range(3):
+        contested, *others = (secrets.token_hex(4) for _ in range(5))
+        stays = [owner_of(*others[:2]), owner_of(*others[2:])]
+        goes = [owner_of(others[0], contested), owner_of(contested, others[1]), owner_of(*others[2:])]
+        stage.sandbox.add_people([*stays, *goes], at=("accounts", "forum"))
+        groups.append(goes)
+
+    async def retire(person: Person) -> Result:
+        return await (await stage.start(person, plan=plan, cool_off="0")).result()
+
+    ended = await asyncio.gather(*(asyncio.gather(*map(retire, goes)) for goes in groups))
+    reasons = set()
+    for goes, (*contesting, apart) in zip(groups, ended, strict=True):
+        assert apart.outcome is Outcome.COMPLETE, apart
+        assert sorted(each.outcome for each in contesting) == [Outcome.ABORTED, Outcome.COMPLETE]
+        for person, result in zip(goes, contesting, strict=False):
+            if result.outcome is Outcome.ABORTED:
+                reasons.add(result.reason)
+                assert stage.sandbox.accounts.can_log_in(person), result
+            else:
+                assert stage.sandbox.accounts.kept(person) is None
+    assert Reason.CLAIM_LOST in reasons and reasons <= {Reason.CLAIM_LOST, Reason.NOT_ELIGIBLE}
+
+
 async def test_a_lost_claim_is_told_and_another_try_is_judged_by_what_is_left(stage: Stage) -> None:
     ada, bob, errored = await last_two(stage, a_role())
     lost = await stage.start(bob, plan=a_plan(stage), cool_off="0")

@@ -100,6 +100,23 @@ def test_a_rule_that_fails_is_told_by_its_code_and_shows_no_value(refuse_if: str
         ((Claim(key="b"), Claim(key="a"), Claim(key="{{ 'b' }}")), known(), ("b", "a")),
         ((Claim(key="{{ user_id }}:{{ subject.balance }}:{{ subject.suspended }}"),), known(), ("u-1:0:false",)),
         ((Claim(key="{{ subject.name }}"),), known(name="{{ user_id }}"), ("{{ user_id }}",)),
+        # For each of a list, every time with all that is known besides.
+        ((Claim(key="{{ subject.org }}:{{ item }}", each="subject.roles"),), known(), ("o-7:member", "o-7:admin")),
+        ((Claim(key="team:{{ item }}", each="{{ subject.roles }}"),), known(roles=[7, "x", 7]), ("team:7", "team:x")),
+        ((Claim(key="team:{{ item.id }}", each="subject.roles"),), known(roles=[{"id": "x"}]), ("team:x",)),
+        ((Claim(key="{{ item }}", each="subject.roles"),), known(roles=["{{ user_id }}"]), ("{{ user_id }}",)),
+        ((Claim(key="{{ item }}", each="[subject.org, user_id]"),), known(), ("o-7", "u-1")),
+        ((Claim(key="{{ item }}", each="subject.roles | select('ne', 'admin')"),), known(), ("member",)),
+        ((Claim(key="{{ item }}", each="subject.roles"), Claim(key="admin")), known(), ("member", "admin")),
+        ((Claim(key="{{ item }}", each="subject.roles", when="item == 'admin'"),), known(), ("admin",)),
+        ((Claim(key="{{ item }}", each="subject.roles", when="subject.suspended"),), known(), ()),
+        # Of nothing, nothing, whatever the key would need.
+        ((Claim(key="{{ subject.missing }}", each="subject.roles"),), known(roles=[]), ()),
+        (
+            (Claim(key="{{ item }}", each="subject.roles"),),
+            known(roles=list(range(1000))),
+            tuple(map(str, range(1000))),
+        ),
     ],
 )
 def test_what_is_claimed(claims: tuple[Claim, ...], context: dict[str, Any], wanted: tuple[str, ...]) -> None:
@@ -114,6 +131,18 @@ def test_what_is_claimed(claims: tuple[Claim, ...], context: dict[str, Any], wan
         (Claim(key="org:{{ subject.roles }}"), "unsafe_value"),
         (Claim(key="org", when="subject.department"), "value_missing"),
         (Claim(key="org:{{ 1 / 0 }}"), "bad_template"),
+        (Claim(key="team:{{ item }}", each="subject.name"), "each_no_list"),
+        (Claim(key="team:{{ item }}", each="subject.balance"), "each_no_list"),
+        (Claim(key="team:{{ item }}", each="none"), "each_no_list"),
+        (Claim(key="team:{{ item }}", each="{'a': 1}"), "each_no_list"),
+        (Claim(key="team:{{ item }}", each="subject.teams"), "value_missing"),
+        (Claim(key="team:{{ item }}", each="[subject.org, none]"), "value_missing"),
+        (Claim(key="team:{{ item }}", each="[subject.roles]"), "unsafe_value"),
+        (Claim(key="team:{{ item }}", each="[{'id': subject.org}]"), "unsafe_value"),
+        (Claim(key="team:{{ item.id }}", each="subject.roles"), "value_missing"),
+        (Claim(key="team:{{ item }}", each="subject.roles", when="item > 3"), "bad_template"),
+        (Claim(key="team:{{ item }}"), "value_missing"),
+        (Claim(key="team:{{ item }}", each="range(1001) | list"), "too_many_items"),
     ],
 )
 def test_a_claim_that_can_not_be_named_is_told(claim: Claim, code: str) -> None:
@@ -121,6 +150,7 @@ def test_a_claim_that_can_not_be_named_is_told(claim: Claim, code: str) -> None:
     with pytest.raises(RuleBroken) as caught:
         claimed((claim,), known())
     assert caught.value.code == f"claims:{code}"
+    assert "Lovelace" not in repr(caught.value) and caught.value.__cause__ is None
 
 
 def test_a_claim_may_be_written_short() -> None:

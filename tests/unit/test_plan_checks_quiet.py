@@ -89,6 +89,10 @@ def _facts(data: Data) -> None:
         {"refuse_if": "facts.admins | length == 1 and 'admin' in subject.roles", "code": "sole_admin"}
     ]
     data["claims"] = ["admin:{{ subject.roles[0] }}", {"key": "all:{{ tenant }}", "when": "'admin' in subject.roles"}]
+    data["claims"] += [
+        {"key": "{{ tenant }}:{{ item.id }}", "each": "subject.roles", "when": "item.is_owned"},
+        {"key": "{{ item }}", "each": "{{ subject.roles }}", "when": "subject.email"},
+    ]
 
 
 def _python(data: Data) -> None:

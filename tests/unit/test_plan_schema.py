@@ -34,7 +34,7 @@ subject:
 facts:
   admins: {service: accounts, request: {method: GET, path: /admins}, items: body.items, next_page: body.next}
 eligibility: [{refuse_if: "facts.admins | length == 1", code: sole_admin}]
-claims: ["org-admin", {key: "owner", when: "subject.email"}]
+claims: ["org-admin", {key: "owner:{{ item }}", each: "subject.email | list", when: "subject.email"}]
 successors:
   colleague:
     named: refused
@@ -166,6 +166,7 @@ def test_every_example_of_a_request_is_right(kind: str) -> None:
         ("items: body.items, ", "", "$.facts.admins"),
         ('claims: ["org-admin", {key', 'claims: ["org-admin", {kye', "$.claims[1]"),
         ('claims: ["org-admin"', "claims: [7", "$.claims[0]"),
+        ('each: "subject.email | list"', "each: [a, b]", "$.claims[1].each"),
         ("rate: 20/s", "rate: 20", "$.services.accounts.limits.rate"),
         ("rate: 20/s", "rate: 20/d", "$.services.accounts.limits.rate"),
         ("concurrent: 8", "concurrent: 0", "$.services.accounts.limits.concurrent"),

@@ -115,6 +115,8 @@ class Company:
             case "POST", ["accounts", "users", id, ("lock" | "unlock") as verb]:
                 kept[f"accounts/users/{id}"]["locked"] = verb == "lock"
                 return Reply(status=204)
+            case "GET", ["accounts", "users", id, "owned-teams"]:
+                return self._owned_teams(id, page=int(query.get("page", "1")))
             case "GET", ["accounts", "orgs", org, "admins"]:
                 return self._admins(org, page=int(query.get("page", "1")))
             case "DELETE", ["shop", "customers", _] if kept.get(path, {}).get("orders"):
@@ -155,6 +157,14 @@ class Company:
         found = [path for path, record in self.kept.items() if record.get("role") == "admin" and record["org"] == org]
         following = f"/accounts/orgs/{org}/admins?page={page + 1}" if page < len(found) else None
         return Reply(body={"items": [self.kept[path] for path in found[page - 1 : page]], "next": following})
+
+    def _owned_teams(self, user_id: str, *, page: int) -> Reply:
+        """One a page, each with how many own it."""
+        owned = [record.get("owned_teams", []) for record in self.kept.values()]
+        teams = self.kept[f"accounts/users/{user_id}"]["owned_teams"]
+        found = [{"id": team, "owners": sum(team in each for each in owned)} for team in teams]
+        following = f"/accounts/users/{user_id}/owned-teams?page={page + 1}" if page < len(found) else None
+        return Reply(body={"items": found[page - 1 : page], "next": following})
 
     def _owned(self, segments: list[str], query: Mapping[str, str]) -> Reply:
         """What belongs to somebody, a few on a page."""

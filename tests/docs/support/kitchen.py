@@ -54,7 +54,7 @@ class Kitchen:
     def add_user(self, user_id: str, **details: Any) -> None:
         """Somebody gets an account."""
         known = {"id": user_id, "email": f"{user_id}@person.example", "name": "Ada", "username": f"name-of-{user_id}"}
-        record = {**known, "org": "none", "role": "member", "locked": False, **details}
+        record = {**known, "org": "none", "role": "member", "owned_teams": [], "locked": False, **details}
         self.company.kept[f"accounts/users/{user_id}"] = record
 
     def is_locked(self, user_id: str) -> bool:
