@@ -19,6 +19,7 @@ from starter.main import main
 IN_CALL = "u-mistake-in-call"
 IN_LEDGER = "u-mistake-in-ledger"
 IN_MAIL = "u-mistake-in-mail"
+IN_HAND_OVER = "u-mistake-in-hand-over"
 
 
 class Careless(Exception):
@@ -56,11 +57,15 @@ def _fail(value: object) -> None:
 
 
 def _make_mistakes() -> None:
-    left = {IN_LEDGER: 2}
+    left = {IN_LEDGER: 2, "choosing": 1, "moving": 1}
     call, store, hand_in = HttpAction.call, Ledger.store_subject, smtp.hand_in
+    choose = Ledger.choose_successors
 
     async def careless_call(self: HttpAction, wanted: Call) -> Any:
         if wanted.context["user_id"] == IN_CALL and wanted.request.verb == "DELETE":
+            _blurt(wanted.context)
+        if wanted.context["user_id"] == IN_HAND_OVER and "asset" in wanted.context and left["moving"]:
+            left["moving"] -= 1
             _blurt(wanted.context)
         return await call(self, wanted)
 
@@ -70,14 +75,21 @@ def _make_mistakes() -> None:
             _blurt(values)
         await store(self, values=values, **rest)
 
+    async def careless_choose(self: Ledger, *, chosen: dict[str, dict[str, Any]], **rest: Any) -> None:
+        if left["choosing"] and any(str(each["id"]).startswith(IN_HAND_OVER) for each in chosen.values()):
+            left["choosing"] -= 1
+            _blurt(chosen)
+        await choose(self, chosen=chosen, **rest)
+
     async def careless_hand_in(message: EmailMessage, **rest: Any) -> None:
-        if IN_MAIL in message["to"]:
+        if any(user in message["to"] for user in (IN_MAIL, IN_HAND_OVER)):
             _blurt(message.as_string())
         await hand_in(message, **rest)
 
     for owner, name, careless in (
         (HttpAction, "call", careless_call),
         (Ledger, "store_subject", careless_store),
+        (Ledger, "choose_successors", careless_choose),
         (mail_activities, "hand_in", careless_hand_in),
     ):
         setattr(owner, name, careless)

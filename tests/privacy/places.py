@@ -2,6 +2,7 @@
 
 Two kinds are told apart. `KEPT` are the data that the services keep of the person: they must be found nowhere. `TOLD` are
 data that somebody wrote into a message, where codes and ids belong: they are in that message, and must be found nowhere else.
+What a person owned tells of them and of others: of who takes over, of admins who hear of it, and what it is called.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from temporalio.client import Client
 
 from sandbox.launch import Sandbox
 from tests.support.leaks import Canary
-from tests.support.plans import PlanDocument, a_plan
+from tests.support.plans import TEAM_PLAN, PlanDocument, a_plan
 from tests.support.smtp_server import Mailbox
 from tests.support.stage import LONGEST_WAIT
 from tests.support.waiting import eventually
@@ -33,6 +34,21 @@ ROOT = Path(__file__).parents[2]
 
 KEPT = Canary(mark="kanari", number="0199773")
 TOLD = Canary(mark="stieglitz", number="0188442")
+ADMIN = Canary(mark="zeisig", number="0177331")
+HEIR = Canary(mark="girlitz", number="0166553")
+#: What the documents of a person are called.
+TITLES = ("Kleiberk\u00fcndigung", "Spechtscheidung & Folgen")
+#: What the ids of all documents begin with.
+ASSET = "rotschwanz"
+
+#: All that the services keep, by whom or what it tells of.
+SECRETS = {
+    "person": KEPT.fragments,
+    "admin": ADMIN.fragments,
+    "successor": HEIR.fragments,
+    "titles": ("Kleiberk\u00fcndigung", "Spechtscheidung"),
+    "asset ids": (ASSET,),
+}
 
 
 class CarelessMailbox(Mailbox):
@@ -177,6 +193,8 @@ def _plans(folder: Path) -> None:
     a_plan(folder, "sandbox", brief)
     a_plan(folder, "impatient", impatient)
     a_plan(folder, "judged", judged)
+    a_plan(folder, "team", brief, like=TEAM_PLAN)
+    a_plan(folder, "impatient_team", impatient, like=TEAM_PLAN)
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 
 from sandbox.client import Person
 from sandbox.faults import FaultKind
-from tests.privacy import faulty_worker
+from tests.privacy import faulty_worker, hand_overs
 from tests.privacy.places import KEPT, TOLD, Grounds
 from tests.support.stage import LONGEST_WAIT
 from tests.support.waiting import eventually
@@ -30,6 +30,7 @@ class Play:
 
     def __init__(self, grounds: Grounds) -> None:
         self.grounds = grounds
+        self.hand_overs = hand_overs.HandOvers(self)
         self.ended: dict[str, str] = {}
         #: The answers of `status`, as clients see them.
         self.statuses: list[bytes] = []
@@ -260,6 +261,9 @@ class Play:
             retire("rescind", "u-rescinded", "--by", "support-7"),
             retire("report", case),
             retire("report", case, "--json"),
+            retire("assets", hand_overs.STUCK, "--plan", "team", "--json"),
+            retire("suggest", hand_overs.STUCK, "--plan", "team"),
+            retire("start", hand_overs.STUCK, "--plan", "team", "--dry-run"),
         )
 
     async def act_one(self) -> None:
@@ -278,6 +282,7 @@ class Play:
             self.mailed(),
             self.told(),
             self.bad_starts(),
+            self.hand_overs.all(),
         )
 
     # --- with a worker that is killed, and one with mistakes in it ---------------------------------------------------
@@ -300,18 +305,24 @@ class Play:
     async def act_two(self, killed: Handle) -> None:
         """What comes after a crash, and what a worker does that has mistakes in it."""
         mailing = await self.start(faulty_worker.IN_MAIL)
+        handing_over = await self.hand_overs.start_with_mistakes()
         await asyncio.gather(
             self.end(killed),
             self.end(await self.start(faulty_worker.IN_CALL, plan="impatient")),
             self.end(await self.start(faulty_worker.IN_LEDGER)),
             self.end(mailing),
+            self.end(handing_over),
         )
+        unsent = {
+            names.mail_workflow_id(retirement_id=(await self.status(handle)).retirement_id or "", mail=mail)
+            for handle, mail in ((mailing, names.Mail.COMPLETE), (handing_over, names.Mail.HANDOVER))
+        }
 
-        async def handed_over() -> None:
-            delivery = [run async for run in self.grounds.client.list_workflows("WorkflowType = 'DeliverMail'")]
-            assert len(delivery) > 1
+        async def put_off() -> None:
+            delivery = [run.id async for run in self.grounds.client.list_workflows("WorkflowType = 'DeliverMail'")]
+            assert unsent <= set(delivery), delivery
 
-        await eventually(handed_over, within=LONGEST_WAIT)
+        await eventually(put_off, within=LONGEST_WAIT)
 
 
 #: How each of them has to end, so that what was searched did happen.
@@ -340,4 +351,5 @@ ENDS = {
     faulty_worker.IN_LEDGER: "COMPLETE",
     faulty_worker.IN_MAIL: "COMPLETE",
     **{f"u-bad-{number}": "BadRequest" for number in range(12)},
+    **hand_overs.ENDS,
 }

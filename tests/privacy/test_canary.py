@@ -12,7 +12,10 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, ListWorkflowExecutionsRequest
 
-from tests.privacy.places import KEPT, TOLD, Grounds, grounds
+from ledger import Keys, Ledger
+from ledger.rows import StepAction
+from tests.privacy import hand_overs
+from tests.privacy.places import ADMIN, HEIR, KEPT, SECRETS, TITLES, TOLD, Grounds, grounds
 from tests.privacy.planted import planted, planting
 from tests.privacy.retirements import ENDS, Play
 from tests.support.leaks import all_of, content_of, forms_of, traces_of
@@ -48,6 +51,8 @@ class Evidence:
     play: Play
     everything: dict[str, bytes] = field(default_factory=dict)
     words_aside: dict[str, bytes] = field(default_factory=dict)
+    #: What the sealed columns hold of somebody, to whoever has the keys.
+    unsealed: dict[str, bytes] = field(default_factory=dict)
 
     def keep(self, place: str, content: bytes, *, words_aside: bytes | None = None) -> None:
         """Add to what a place holds."""
@@ -88,6 +93,8 @@ async def _play(place: Grounds, evidence: Evidence) -> None:
     await _keep_visibility(place, evidence)
     await _keep_histories(place, evidence)
     _keep_ledger(place, evidence, "ledger, at the end")
+    for user in (hand_overs.STUCK, hand_overs.HANDED_OVER):
+        evidence.unsealed[user] = await _unsealed(place, user_id=user)
     evidence.keep("worker log", content_of(place.folder, "worker.log"))
     evidence.keep("Temporal's log", content_of(place.folder, "server.log"))
     _keep_database(place, evidence)
@@ -159,6 +166,20 @@ def _keep_ledger(place: Grounds, evidence: Evidence, name: str) -> None:
         evidence.keep(name, content_of(copy, "*"))
 
 
+async def _unsealed(place: Grounds, *, user_id: str) -> bytes:
+    ledger = Ledger(
+        url=f"sqlite:///{place.folder / 'ledger' / 'ledger.db'}", keys=Keys.load(place.folder / "keys.json")
+    )
+    try:
+        case = await ledger.find(user_id=user_id, tenant=None)
+        assert case is not None
+        start = await ledger.begin_step(retirement_id=case.retirement_id, step="", action=StepAction.DO)
+        assets = [row.asset.as_values() for row in await ledger.assets(case.retirement_id)]
+    finally:
+        ledger.close()
+    return f"{start.values or ''}{assets or ''}".encode()
+
+
 async def test_every_retirement_ended_as_meant(evidence: Evidence) -> None:
     assert evidence.play.ended == ENDS
 
@@ -168,11 +189,18 @@ def test_the_person_was_there_to_be_leaked(evidence: Evidence) -> None:
     place = evidence.play.grounds
     mails = [mail for mail in place.mailbox.deliveries if KEPT.domain in mail.recipients[0]]
     assert len(mails) > 12
+    told = "".join(mail.text for mail in place.mailbox.deliveries if ADMIN.domain in mail.recipients[0])
+    assert all(words in told for words in (*TITLES, HEIR.name))
+    assert any(ADMIN.domain in address for address in place.mailbox.refused)
     languages = {mail.message["Content-Language"] for mail in mails if KEPT.name in mail.text}
     assert languages == {"ar", "de", "en"}
     assert len(place.mailbox.refused) >= 2
-    assert b"Careless" in evidence.everything["worker log"]
-    for service in (place.sandbox.accounts, place.sandbox.forum, place.sandbox.newsletter):
+    log = evidence.everything["worker log"]
+    assert b"Careless" in log
+    for mistake in (b"careless_store", b"careless_choose", b'"step": "documents", "problem": "RuntimeError"'):
+        assert mistake in log
+    services = place.sandbox
+    for service in (services.accounts, services.documents, services.forum, services.newsletter):
         faults = service.faults()
         assert faults and all(fault.hits for fault in faults), service.url
 
@@ -185,7 +213,12 @@ def test_what_was_planted_is_found(evidence: Evidence, place: str, put: str) -> 
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_the_services_keep_is_found(evidence: Evidence, place: str) -> None:
     assert evidence.everything[place]
-    assert traces_of(KEPT.fragments, evidence.everything[place]) == set()
+    # Whoever lists what somebody owns is told its ids: by these it can be asked for.
+    told = ("asset ids",) if place == "commands" else ()
+    secrets = [fragment for of, fragments in SECRETS.items() if of not in told for fragment in fragments]
+    assert traces_of(secrets, evidence.everything[place]) == set()
+    for of in told:
+        assert traces_of(SECRETS[of], evidence.everything[place])
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -195,6 +228,14 @@ def test_nothing_written_into_messages_goes_any_further(evidence: Evidence, plac
     assert traces_of(TOLD.fragments, evidence.words_aside[place]) == set()
 
 
+def test_what_is_owned_and_by_whom_is_sealed_until_it_is_shredded(evidence: Evidence) -> None:
+    held, gone = (evidence.unsealed[user] for user in (hand_overs.STUCK, hand_overs.HANDED_OVER))
+    people = (*KEPT.name.split(), KEPT.domain, *HEIR.name.split(), HEIR.domain, ADMIN.domain)
+    known = {*people, *SECRETS["titles"], *SECRETS["asset ids"]}
+    assert {trace.partition(":")[0] for trace in traces_of(known, held)} == known
+    assert gone == b""
+
+
 def test_the_words_of_senders_are_in_their_messages(evidence: Evidence) -> None:
     """What is left out above is what they wrote."""
     found = traces_of(TOLD.fragments, evidence.everything["histories"])
@@ -202,7 +243,7 @@ def test_the_words_of_senders_are_in_their_messages(evidence: Evidence) -> None:
 
 
 @pytest.mark.parametrize("form", forms_of("x"))
-@pytest.mark.parametrize("fragment", [*KEPT.fragments, "Zo\u00eb <zoe+a@b.example>"])
+@pytest.mark.parametrize("fragment", [*KEPT.fragments, *SECRETS["titles"], "Zo\u00eb <zoe+a@b.example>"])
 def test_each_form_is_found(fragment: str, form: str) -> None:
     needle = forms_of(fragment)[form]
     around = b"\x00\x17Zm9v" + needle + b"YmFy\xff"

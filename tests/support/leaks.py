@@ -100,10 +100,15 @@ def traces_of(fragments: Iterable[str], content: bytes) -> set[str]:
     lowered = content.lower()
     found = set()
     for fragment in fragments:
+        # Many forms of a plain word are the same, and contents are long.
+        hits: dict[tuple[bool, bytes], bool] = {}
         for form, needle in forms_of(fragment).items():
             # Base64 is about case; all the rest is found in capitals, too.
-            hit = needle in content if form.startswith("base64") else needle.lower() in lowered
-            if hit:
+            is_base64 = form.startswith("base64")
+            look = (is_base64, needle if is_base64 else needle.lower())
+            if look not in hits:
+                hits[look] = look[1] in (content if is_base64 else lowered)
+            if hits[look]:
                 found.add(f"{fragment}: {form}")
     return found
 
