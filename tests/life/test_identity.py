@@ -196,8 +196,7 @@ async def raw_run(stage: Stage) -> AsyncIterator[Any]:
     """Start with whatever arguments and options, as any client may; the error it closes with."""
 
     async def error_of(id: str, *arguments: Any, **options: Any) -> ApplicationError:
-        assert stage.server is not None
-        with stage.server.with_time_skipping_disabled():
+        async with stage.clock(running=True):
             handle: WorkflowHandle[Any, Any] = await stage.client.start_workflow(
                 names.WORKFLOW_TYPE, args=arguments, id=id, task_queue=names.QUEUE, **options
             )
@@ -260,8 +259,7 @@ async def test_a_run_that_could_be_cut_off_half_way_is_refused(stage: Stage, raw
 
 async def test_an_integer_id_is_an_id(stage: Stage, plan: str) -> None:
     ada = stage.sandbox.add_person(user_id="4711")
-    assert stage.server is not None
-    with stage.server.with_time_skipping_disabled():
+    async with stage.clock(running=True):
         handle = await stage.client.start_workflow(
             names.WORKFLOW_TYPE,
             {"user_id": 4711, "plan": plan, "cool_off": 0},

@@ -3,12 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from temporalio.testing import WorkflowEnvironment
 
-from sandbox.launch import Sandbox
 from tests.support.keycloak import Realm, a_realm
 from tests.support.servers import NotHere, without
-from tests.support.stage import Stage, staged, time_skipping_server
 
 
 @pytest.fixture(scope="session")
@@ -24,21 +21,3 @@ async def realm(request: pytest.FixtureRequest) -> AsyncIterator[Realm]:
                 yield realm
     except NotHere as why:
         without("keycloak", why)
-
-
-@pytest.fixture(scope="session")
-async def server() -> AsyncIterator[WorkflowEnvironment]:
-    """A Temporal server of their own: the one of tests/life has a thousand runs behind it, and is slow to answer by now."""
-    async with time_skipping_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-async def stage(
-    server: WorkflowEnvironment, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
-    """Everything a retirement needs, running on that server."""
-    async with staged(
-        client=server.client, server=server, sandbox=sandbox, folder=tmp_path_factory.mktemp("presets")
-    ) as stage:
-        yield stage

@@ -5,7 +5,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ class Stage:
     ledger: Ledger
     settings: Settings
     crew: Crew
+    _switch: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def plan(self, name: str, change: Any = None) -> str:
         """Add a plan made from the sandbox's."""
@@ -159,15 +160,24 @@ class Stage:
             await crew.stop()
             await actions.close()
 
+    @contextlib.asynccontextmanager
+    async def clock(self, *, running: bool) -> AsyncIterator[None]:
+        """Time of runs that are started within the block skips, or does not until somebody says so.
+
+        One block at a time: the server's client has a switch for it, and puts it back to what it was before. Of two blocks
+        that overlap, the second would leave it off for good, and whoever starts a run meanwhile would have it off, too.
+        """
+        async with self._switch:
+            off = self.server.with_time_skipping_disabled() if self.server and running else contextlib.nullcontext()
+            with off:
+                yield
+
     async def start(self, person: Person | str, *, running_clock: bool = False, **fields: Any) -> "Retirement":
         """Start a retirement. With `running_clock` its time does not skip until `Retirement.skip`."""
         user_id = _id_of(person)
         request = {"user_id": user_id, **fields}
         id = names.workflow_id(user_id=user_id, tenant=fields.get("tenant"))
-        paused = (
-            self.server.with_time_skipping_disabled() if self.server and running_clock else contextlib.nullcontext()
-        )
-        with paused:
+        async with self.clock(running=running_clock):
             handle = await self.client.start_workflow(names.WORKFLOW_TYPE, request, id=id, task_queue=names.QUEUE)
         return Retirement(stage=self, handle=handle)
 

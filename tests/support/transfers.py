@@ -1,6 +1,5 @@
 """Transfers that stand alone, as `retire transfer` opens and starts them."""
 
-import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -61,7 +60,6 @@ async def start_transfer(stage: Stage, wish: TransferWish, *, running_clock: boo
 async def run_transfer(stage: Stage, *, running_clock: bool = False, **message: Any) -> Retirement:
     """Start a run with any message."""
     id = names.transfer_workflow_id(user_id=str(message.get("user_id")))
-    still = stage.server.with_time_skipping_disabled() if stage.server and running_clock else contextlib.nullcontext()
-    with still:
+    async with stage.clock(running=running_clock):
         handle = await stage.client.start_workflow(names.TRANSFER_WORKFLOW_TYPE, message, id=id, task_queue=names.QUEUE)
     return Retirement(stage=stage, handle=handle)
