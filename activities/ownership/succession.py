@@ -42,7 +42,9 @@ class Succession:
         choosing = Choosing(action=self.action, ledger=self.ledger, begun=self.begun, step_id=self.step_id)
         chosen = self.begun.successor_of(policy)
         if chosen is None:
-            return {"successor": await self._choose(choosing, policy)}
+            chosen = await self._choose(choosing, policy)
+        # In this order: whoever is not being retired either was retired before, and is not suitable then, or will wait for us at
+        # their own point of no return, as it is on record who takes over.
         if await choosing.is_retiring(chosen["id"]):
             raise NotTold(Permanent(code=SUCCESSOR_LOST), detail=f"{policy}: is being retired")
         if await choosing.suitable(policy, id=chosen["id"]) is None:
@@ -70,7 +72,4 @@ class Succession:
             chosen={**known, policy: chosen},
             at=now(),
         )
-        # From that record on they would wait for us at their own point of no return; before it, they may have slipped through.
-        if await choosing.is_retiring(chosen["id"]):
-            raise NotTold(Permanent(code=SUCCESSOR_LOST), detail=f"{policy}: is being retired")
         return chosen

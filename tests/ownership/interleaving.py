@@ -110,6 +110,8 @@ class Interleaving:
     connections: Connections
     setbacks: frozenset[int] = frozenset()
     kills: frozenset[int] = frozenset()
+    #: In place of drawing who comes first.
+    ranks: Mapping[str, float] = field(default_factory=dict)
     #: How many turns there were.
     turns: int = 0
     #: Whose turns they were, for comparing.
@@ -128,7 +130,7 @@ class Interleaving:
             Stuck: somebody never comes to an end.
         """
         tasks = [
-            asyncio.ensure_future(self._part(Actor(name, rank=self.chance.random()), part))
+            asyncio.ensure_future(self._part(Actor(name, rank=self.ranks.get(name, self.chance.random())), part))
             for name, part in parts.items()
         ]
         try:
@@ -203,6 +205,12 @@ class Interleaving:
             )
         )
 
+    def stand_back(self) -> None:
+        """Whoever calls it becomes the last in rank."""
+        actor = _actor.get()
+        assert actor is not None
+        self._set_back(actor)
+
     async def _part(self, actor: Actor, part: Callable[[], Awaitable[None]]) -> None:
         self._actors.append(actor)
         _here.set(self)
@@ -259,7 +267,7 @@ class Interleaving:
         self.order.append(turn.actor.name)
         self._waiting.remove(turn)
         if self.turns in self.setbacks:
-            turn.actor.rank = max(actor.rank for actor in self._actors) + 1
+            self._set_back(turn.actor)
         verdict = Verdict.GO
         if self.turns in self.kills and turn.attempt is not None:
             verdict = self.chance.choice((Verdict.KILLED_BEFORE, Verdict.KILLED_AFTER))
@@ -268,6 +276,9 @@ class Interleaving:
                 self._kill(actor)
         self._at_work += 1
         turn.future.set_result(verdict)
+
+    def _set_back(self, actor: Actor) -> None:
+        actor.rank = max(each.rank for each in self._actors) + 1
 
     def _kill(self, actor: Actor) -> None:
         if actor.attempt is None:
@@ -279,6 +290,13 @@ class Interleaving:
 
     def _names(self) -> str:
         return ", ".join(sorted(actor.name for actor in self._actors if not actor.is_over)) or "none"
+
+
+def stand_back() -> None:
+    """Let all others go first from here on."""
+    here = _here.get()
+    assert here is not None
+    here.stand_back()
 
 
 _here: ContextVar[Interleaving | None] = ContextVar("here", default=None)

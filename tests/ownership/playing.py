@@ -82,40 +82,48 @@ class Grounds:
     _number: int = 0
 
     async def play_all(self, seeds: Iterable[int]) -> list[Played]:
-        """Play and judge the graphs of these seeds."""
+        """Play and judge the graphs of these seeds, each in the order that is drawn with it."""
+        drawn = []
+        for seed in seeds:
+            chance = random.Random(seed)
+            graph = a_graph(seed, chance=chance)
+            setbacks, kills = _some(chance, (1, 2, 3, 4, 8, 40)), _some(chance, (0, 0, 1, 2, 3))
+            turns = Interleaving(chance=chance, connections=self.connections, setbacks=setbacks, kills=kills)
+            drawn.append((self._world_of(graph), turns))
+        return await self._play_and_judge(drawn)
+
+    async def tell(self, graph: Graph, *, ranks: Mapping[str, float]) -> Played:
+        """Play and judge one graph, in which the first in rank goes on for as long as they can."""
+        turns = Interleaving(chance=random.Random(graph.seed), connections=self.connections, ranks=ranks)
+        [played] = await self._play_and_judge([(self._world_of(graph), turns)])
+        return played
+
+    async def _play_and_judge(self, drawn: Sequence[tuple[World, Interleaving]]) -> list[Played]:
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def play(world: World, chance: random.Random) -> Played:
+        async def play(world: World, turns: Interleaving, ledger: Ledger) -> Played:
             async with room:
-                return await self._play(world, chance=chance)
+                return await self._play(world, turns=turns, ledger=ledger)
 
-        drawn = [self._a_world(seed) for seed in seeds]
         settle((world for world, _ in drawn), sandbox=self.sandbox)
-        played = await asyncio.gather(*(play(world, chance) for world, chance in drawn))
+        ledgers = itertools.cycle(self.ledgers)
+        played = await asyncio.gather(*(play(world, turns, next(ledgers)) for world, turns in drawn))
         found = Found.at(self.sandbox)
         for each in played:
             if not each.wrong:
-                assets = await assets_of(self.ledger, each.lives)
+                assets = await assets_of(each.ledger, each.lives)
                 exchanges = each.turns.exchanges
                 judge = Judge(world=each.world, lives=each.lives, exchanges=exchanges, found=found, assets=assets)
                 each.wrong = judge.judge()
         return played
 
-    def _a_world(self, seed: int) -> tuple[World, random.Random]:
+    def _world_of(self, graph: Graph) -> World:
         self._number += 1
-        chance = random.Random(seed)
-        graph = a_graph(seed, chance=chance)
-        return World(graph=graph, nonce=f"g{seed}-{self._number}", sandbox=self.sandbox), chance
+        return World(graph=graph, nonce=f"g{graph.seed}-{self._number}", sandbox=self.sandbox)
 
-    async def _play(self, world: World, *, chance: random.Random) -> Played:
+    async def _play(self, world: World, *, turns: Interleaving, ledger: Ledger) -> Played:
         graph = world.graph
         world.trouble()
-        turns = Interleaving(
-            chance=chance,
-            connections=self.connections,
-            setbacks=_some(chance, (1, 2, 3, 4, 8, 40)),
-            kills=_some(chance, (0, 0, 1, 2, 3)),
-        )
         action = Actions(version="0.test")
         cases = CaseActivities(ledger=self.ledger, plans=self.plans)
         steps = StepActivities(ledger=self.ledger, action=action)

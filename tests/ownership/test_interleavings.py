@@ -7,10 +7,15 @@ destroyed, with the right list. One graph alone: `GRAPH=4711 make test T=tests/o
 import os
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from activities.ownership.choosing import Choosing
+from sandbox.faults import FaultKind
 from tests.ownership import broken
+from tests.ownership.graphs import Graph, Request, Resume, Someone, Trouble
+from tests.ownership.interleaving import stand_back
 from tests.ownership.playing import Grounds, Played
 
 _AT_A_TIME = 125
@@ -55,6 +60,33 @@ async def test_the_same_seed_is_the_same_story(grounds: Grounds) -> None:
     again = await grounds.play_all([9, 7])
     stories = {each.graph.seed: (each.turns.order, each.ends) for each in first}
     assert [stories[each.graph.seed] for each in again] == [(each.turns.order, each.ends) for each in again]
+
+
+async def test_whoever_goes_while_they_are_being_chosen_takes_nothing_over(
+    grounds: Grounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume chooses past the point of no return, where nobody looks at that point any more."""
+    choose = Choosing.choose
+
+    async def choose_slowly(self: Choosing, policy: str) -> dict[str, Any]:
+        chosen = await choose(self, policy)
+        if chosen["id"].endswith("-bob"):
+            stand_back()  # a whole retirement fits between the answer and its record
+        return chosen
+
+    monkeypatch.setattr(Choosing, "choose", choose_slowly)
+    ada = Request(successor="cleo", resumes=(Resume(successor="bob"),))
+    people = (
+        Someone(name="ada", org="red", roles=("author",), documents=1, requests=(ada,)),
+        Someone(name="bob", org="red", roles=("author",), documents=0, requests=(Request(),)),
+        Someone(name="cleo", org="red", roles=("admin",), documents=0),
+    )
+    refuse_once = Trouble(service="documents", kind=FaultKind.STATUS, who="ada", method="PUT", times=1, status=422)
+    played = await grounds.tell(
+        Graph(seed=0, people=people, events=(), troubles=(refuse_once,)), ranks={"beside": 1, "ada": 2, "bob": 3}
+    )
+    assert not told([played]), told([played])
+    assert played.ends == Counter(["ERRORED documents assets_refused", "COMPLETE", "ERRORED documents successor_lost"])
 
 
 @pytest.mark.parametrize(
