@@ -199,9 +199,14 @@ class Life(Retiree):
         if step == TRANSFER:
             handed_over = await self._held(self.steps.run_step, run, begins=self._begin_to_hand_over)
             if self.passages:
-                self.passages[-1].until = self.passages[-1].until or self.handing_over[-1]
+                self.passages[-1].until = self.passages[-1].until or self._last_look()
             return handed_over
         return await self._held(self.steps.run_step, run)
+
+    def _last_look(self) -> float:
+        """When the attempt began that saw that nothing was left; those after it only repeat what it said."""
+        asked = f"/documents?owner={self.user_id}&"
+        return max(exchange.attempt for exchange in self.turns.exchanges if asked in exchange.url)
 
     def _begin_to_hand_over(self) -> None:
         self.handing_over.append(self.now())

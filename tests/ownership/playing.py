@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -101,17 +101,16 @@ class Grounds:
     async def _play_and_judge(self, drawn: Sequence[tuple[World, Interleaving]]) -> list[Played]:
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def play(world: World, turns: Interleaving, ledger: Ledger) -> Played:
+        async def play(world: World, turns: Interleaving) -> Played:
             async with room:
-                return await self._play(world, turns=turns, ledger=ledger)
+                return await self._play(world, turns=turns)
 
         settle((world for world, _ in drawn), sandbox=self.sandbox)
-        ledgers = itertools.cycle(self.ledgers)
-        played = await asyncio.gather(*(play(world, turns, next(ledgers)) for world, turns in drawn))
+        played = await asyncio.gather(*(play(world, turns) for world, turns in drawn))
         found = Found.at(self.sandbox)
         for each in played:
             if not each.wrong:
-                assets = await assets_of(each.ledger, each.lives)
+                assets = await assets_of(self.ledger, each.lives)
                 exchanges = each.turns.exchanges
                 judge = Judge(world=each.world, lives=each.lives, exchanges=exchanges, found=found, assets=assets)
                 each.wrong = judge.judge()
@@ -121,7 +120,7 @@ class Grounds:
         self._number += 1
         return World(graph=graph, nonce=f"g{graph.seed}-{self._number}", sandbox=self.sandbox)
 
-    async def _play(self, world: World, *, turns: Interleaving, ledger: Ledger) -> Played:
+    async def _play(self, world: World, *, turns: Interleaving) -> Played:
         graph = world.graph
         world.trouble()
         action = Actions(version="0.test")
