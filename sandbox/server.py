@@ -7,16 +7,25 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-if TYPE_CHECKING:
-    from sandbox.service import Service
-
 _TRANSPORT = "sandbox.transport"
+
+
+class Served(Protocol):
+    """An ASGI application with a name and a beginning."""
+
+    name: ClassVar[str]
+
+    async def start(self) -> None:
+        """Called once in the event loop, before the first request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
 
 
 class _Protocol(H11Protocol):
@@ -71,14 +80,14 @@ def arguments_parser(*, name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(*, make: Callable[[argparse.Namespace], "Service"], parser: argparse.ArgumentParser) -> None:
+def main(*, make: Callable[[argparse.Namespace], Served], parser: argparse.ArgumentParser) -> None:
     """Read the arguments, serve until SIGTERM or SIGINT."""
     arguments = parser.parse_args()
     service = make(arguments)
     asyncio.run(_serve(service=service, arguments=arguments))
 
 
-async def _serve(*, service: "Service", arguments: argparse.Namespace) -> None:
+async def _serve(*, service: Served, arguments: argparse.Namespace) -> None:
     await service.start()
     listener = listen(port=arguments.port)
     config: dict[str, Any] = {"http": _Protocol, "loop": "asyncio", "lifespan": "off", "ws": "none"}
