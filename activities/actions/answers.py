@@ -18,6 +18,9 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The JSON of a 2xx, None where there is none to be had.
     body: Any = field(default=None, repr=False)
+    #: How the text of an answer that isn't 2xx begins, None where it has none. Somebody else's words, which may name the
+    #: person: no expression, log, error or history ever gets it; whoever passes it on masks it first.
+    said: str | None = field(default=None, repr=False)
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

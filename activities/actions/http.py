@@ -11,7 +11,7 @@ from activities.actions.action import Call, told
 from activities.actions.answers import ROUTE_UNKNOWN, Answer, NoAnswer, Rules, Transient, meaning_of
 from activities.actions.auth import Credentials
 from activities.actions.bulkhead import NO_SLOT, Bulkhead
-from activities.actions.wire import BadAddress, Wire, origin_of
+from activities.actions.wire import LARGEST_BODY, BadAddress, Wire, origin_of
 from activities.addresses import address_of
 from activities.rendering import encode_json, render_body, render_headers, render_path, render_query
 from plans.requests import HttpRequest, Method
@@ -38,8 +38,8 @@ class _Exchange:
 class HttpAction:
     """Calls services over HTTP. One for a worker: it holds the connections, their slots and the tokens."""
 
-    def __init__(self, *, version: str) -> None:
-        self._wire = Wire(version=version)
+    def __init__(self, *, version: str, largest_body: int = LARGEST_BODY) -> None:
+        self._wire = Wire(version=version, largest_body=largest_body)
         self._bulkhead = Bulkhead()
         self._credentials = Credentials(wire=self._wire)
         #: Whether a route answers "not found" for want of a person or of a route, by address, method and path template.

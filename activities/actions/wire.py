@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import ssl
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,13 +10,13 @@ import httpx
 
 from activities.actions.answers import Answer, NoAnswer
 from activities.actions.bulkhead import NO_SLOT
+from activities.actions.connections import Connections
 
-_CONNECT_TIMEOUT = 5.0
-#: Of what is larger nothing is kept, whichever kind of service answers it.
+#: Of what is larger nothing is kept, whichever kind of service answers it, unless whoever asks says otherwise.
 LARGEST_BODY = 1024 * 1024
-#: Connections are bounded by the services' bulkhead, not here: services behind one origin share its pool. An idle one is
-#: given up sooner than common servers do it (5 s): a reused one must not be closing just then.
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=50, keepalive_expiry=4.0)
+#: So many characters are kept of what an answer that isn't 2xx says. More than anybody passes on: a text is masked first
+#: and cut off then, as half a name at the cut would be recognised by no mask.
+LONGEST_SAID = 1000
 
 TIMEOUT = "timeout"
 
@@ -89,12 +87,11 @@ def origin_of(url: str) -> str:
 
 
 class Wire:
-    """The connections of a worker: one pool an origin."""
+    """Sends requests over the connections of a worker."""
 
-    def __init__(self, *, version: str) -> None:
-        self._user_agent = f"account-retirement/{version}"
-        self._tls: ssl.SSLContext | None = None
-        self._pools: dict[str, httpx.AsyncClient] = {}
+    def __init__(self, *, version: str, largest_body: int = LARGEST_BODY) -> None:
+        self._connections = Connections(user_agent=f"account-retirement/{version}")
+        self._largest_body = largest_body
 
     async def send(
         self,
@@ -110,12 +107,12 @@ class Wire:
         """Send one request and read its answer, within `timeout` seconds in all. Never raises for the network."""
         started = _Started()
         try:
-            pool = self._pool(origin_of(url))
-            request = pool.build_request(
-                method, url, headers=_encoded(headers), content=content, data=dict(form) if form else None
-            )
-            async with asyncio.timeout(timeout):
-                return await _exchange(pool, request, started=started, basic=basic)
+            async with self._connections.lend(origin_of(url)) as client:
+                request = client.build_request(
+                    method, url, headers=_encoded(headers), content=content, data=dict(form) if form else None
+                )
+                async with asyncio.timeout(timeout):
+                    return await _exchange(client, request, started=started, basic=basic, largest=self._largest_body)
         except TimeoutError:
             # A status that has arrived stands, even if its body never ends.
             return started.answer or NO_ANSWERS[httpx.TimeoutException]
@@ -125,29 +122,8 @@ class Wire:
             return started.answer or no_answer(error)
 
     async def close(self) -> None:
-        """Close every pool."""
-        pools, self._pools = list(self._pools.values()), {}
-        for pool in pools:
-            await pool.aclose()
-
-    def _pool(self, origin: str) -> httpx.AsyncClient:
-        pool = self._pools.get(origin)
-        if pool is None:
-            if self._tls is None:
-                # Loading the authorities takes 20 ms and more: once, not once an origin.
-                self._tls = httpx.create_ssl_context()
-            pool = self._pools[origin] = httpx.AsyncClient(
-                verify=self._tls,
-                follow_redirects=False,
-                limits=_LIMITS,
-                # How long the whole exchange may take is the caller's limit.
-                timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT),
-                # No cookie is kept: one person's session must not travel with the next person's request.
-                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-                # Without compression the cap on the body is a cap on memory.
-                headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity", "Accept": "application/json"},
-            )
-        return pool
+        """Close the connections."""
+        await self._connections.close()
 
 
 class _Started:
@@ -161,24 +137,31 @@ def _encoded(headers: Mapping[str, str | bytes]) -> dict[bytes, bytes]:
 
 
 async def _exchange(
-    pool: httpx.AsyncClient, request: httpx.Request, *, started: _Started, basic: httpx.BasicAuth | None
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    started: _Started,
+    basic: httpx.BasicAuth | None,
+    largest: int,
 ) -> Answer:
-    response = await pool.send(request, stream=True, auth=basic)
+    response = await client.send(request, stream=True, auth=basic)
     try:
         headers = {name.lower(): value for name, value in response.headers.items()}
         started.answer = Answer(status=response.status_code, headers=headers)
-        body = await _read(response)
-        return Answer(status=response.status_code, headers=headers, body=_parsed(body, response))
+        body = await _read(response, largest=largest)
+        return Answer(
+            status=response.status_code, headers=headers, body=_parsed(body, response), said=_said(body, response)
+        )
     finally:
         await response.aclose()
 
 
-async def _read(response: httpx.Response) -> bytes | None:
+async def _read(response: httpx.Response, *, largest: int) -> bytes | None:
     """The body, None where it is larger than we read. Read even if unused: the connection can then serve again."""
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > LARGEST_BODY:
+        if len(body) > largest:
             return None
     return bytes(body)
 
@@ -190,3 +173,15 @@ def _parsed(body: bytes | None, response: httpx.Response) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def _said(body: bytes | None, response: httpx.Response) -> str | None:
+    """How the text of an answer that isn't 2xx begins. What is no text in its charset shows as replacement characters."""
+    if not body or 200 <= response.status_code < 300 or "content-encoding" in response.headers:
+        return None
+    beginning = body[: 4 * LONGEST_SAID]
+    try:
+        text = beginning.decode(response.charset_encoding or "utf-8", errors="replace")
+    except (LookupError, ValueError):  # A charset that nobody knows, or that isn't one of texts.
+        text = beginning.decode("utf-8", errors="replace")
+    return text.strip()[:LONGEST_SAID].rstrip() or None

@@ -10,7 +10,7 @@ import pytest
 from activities.actions.action import Call
 from activities.actions.answers import Answer, NoAnswer
 from activities.actions.http import HttpAction
-from activities.actions.wire import BadAddress, origin_of
+from activities.actions.wire import LONGEST_SAID, BadAddress, origin_of
 from activities.addresses import address_of, is_same_place
 from plans.requests import HttpRequest, Method
 from plans.secrets import SecretMissing
@@ -75,10 +75,61 @@ async def test_an_id_too_long_for_any_address_is_permanent(service: HttpService,
     assert answer == NoAnswer(code="bad_url", touched=False, may_pass=False)
 
 
-async def test_a_redirect_is_not_followed(service: HttpService, http_action: HttpAction) -> None:
-    service.otherwise(Reply(status=307, headers={"location": f"{service.url}/elsewhere"}))
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(service: HttpService, http_action: HttpAction, status: int) -> None:
+    """A redirected POST would arrive as a GET, and anything at another place than the plan's."""
+    service.otherwise(Reply(status=status, headers={"location": f"{service.url}/elsewhere"}))
+    call = a_call(service, method=Method.POST, auth=BearerAuth(token="t-1"))
+    for answer in (await http_action.call(call), await http_action.follow(call, url=f"{service.url}/jobs/1")):
+        assert isinstance(answer, Answer) and answer.status == status
+    assert await http_action.is_route_known(call) is False
+    assert [(each.method, each.target) for each in service.received] == [
+        ("POST", "/users/ada-17"),
+        ("GET", "/jobs/1"),
+        ("POST", "/users/ada-17"),
+    ]
+
+
+@pytest.mark.parametrize("method", list(Method))
+async def test_the_service_s_content_type_goes_out_with_a_body_or_without(
+    service: HttpService, http_action: HttpAction, method: Method
+) -> None:
+    service.otherwise(Reply(status=204))
+    json = {"Content-Type": "application/json"}
+    await http_action.call(a_call(service, method=method, service_headers=json))
+    await http_action.call(a_call(service, method=method, service_headers=json, body={"username": "{{ user_id }}"}))
+    without, with_body = service.received
+    assert without.headers["content-type"] == with_body.headers["content-type"] == "application/json"
+    assert (without.body, with_body.json) == (b"", {"username": "ada-17"})
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(status=500, raw=b" No such state for ada-17.\n"), "No such state for ada-17."),
+        (Reply(status=400, body={"detail": "unknown"}), '{"detail": "unknown"}'),
+        (
+            Reply(status=404, raw="zu früh".encode("latin-1"), headers={"content-type": "text/plain; charset=latin-1"}),
+            "zu früh",
+        ),
+        (Reply(status=404, raw=b"early", headers={"content-type": "text/plain; charset=hex"}), "early"),
+        (Reply(status=502, raw=b"\xff\xfe!"), "\ufffd\ufffd!"),
+        (Reply(status=500, raw=b"x" * 5000), "x" * LONGEST_SAID),
+        (Reply(status=500, raw=b"zipped", headers={"content-encoding": "gzip"}), None),
+        (Reply(status=503), None),
+        (Reply(status=200, body={"email": "ada@example.com"}), None),
+    ],
+)
+async def test_what_a_refusal_says_is_kept_and_shown_to_nobody(
+    service: HttpService, http_action: HttpAction, reply: Reply, said: str | None
+) -> None:
+    service.otherwise(reply)
     answer = await http_action.call(a_call(service))
-    assert isinstance(answer, Answer) and answer.status == 307 and len(service.received) == 1
+    assert isinstance(answer, Answer) and answer.said == said
+    assert set(answer.values) == {"status", "headers", "body"}
+    assert (
+        said is None or said not in f"{answer!r}{answer}{http_action.describe(a_call(service), answer)}{answer.values}"
+    )
 
 
 async def test_a_cookie_does_not_travel_with_the_next_request(service: HttpService, http_action: HttpAction) -> None:

@@ -25,10 +25,12 @@ class Guarded:
         self.given = 0
         self.expires_in: Any = 3600
         self.token_after = 0.0
+        self.schemes = ["Bearer"]
         service.on("POST", "/token", self._token)
         service.otherwise(self._guarded)
 
     def call(self, **overrides: Any) -> Call:
+        base_url = overrides.pop("base_url", self.service.url)
         auth = {
             "token_url": f"{self.service.url}/token",
             "client_id": "worker one",
@@ -36,7 +38,7 @@ class Guarded:
             **overrides,
         }
         return Call(
-            service=PlannedService(base_url=self.service.url, auth=ClientCredentialsAuth(**auth)),
+            service=PlannedService(base_url=base_url, auth=ClientCredentialsAuth(**auth)),
             request=HttpRequest(method=Method.DELETE, path="/users/{{ user_id }}"),
             context={"user_id": "ada-17"},
         )
@@ -47,11 +49,13 @@ class Guarded:
         return Reply(body=body, after=self.token_after)
 
     def _guarded(self, received: Received) -> Reply:
-        return Reply(status=204 if received.headers.get("authorization") == f"Bearer t-{self.given}" else 401)
+        good = [f"{scheme} t-{self.given}" for scheme in self.schemes]
+        return Reply(status=204 if received.headers.get("authorization") in good else 401)
 
 
 @pytest.fixture
-async def guarded() -> AsyncIterator[Guarded]:
+async def guarded(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Guarded]:
+    monkeypatch.setenv("AUDIENCE", "all")
     async with http_service() as service:
         yield Guarded(service=service)
 
@@ -77,6 +81,41 @@ async def test_another_scope_is_another_token(guarded: Guarded, http_action: Htt
     await http_action.call(guarded.call(scope="erase"))
     assert guarded.given == 2
     assert guarded.service.calls("POST", "/token")[1].body == b"grant_type=client_credentials&scope=erase"
+
+
+async def test_a_token_may_be_asked_for_in_the_form_alone(guarded: Guarded, http_action: HttpAction) -> None:
+    call = guarded.call(credentials="body", form={"token_type": "jwt", "audience": "${env:AUDIENCE}"})
+    assert status_of(await http_action.call(call)) == 204
+    [asked] = guarded.service.calls("POST", "/token")
+    form = b"grant_type=client_credentials&client_id=worker+one&client_secret=s%2Bcret%2F&token_type=jwt&audience=all"
+    assert asked.body == form and "authorization" not in asked.headers
+    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+
+
+async def test_a_token_may_be_sent_under_another_word(guarded: Guarded, http_action: HttpAction) -> None:
+    guarded.schemes = ["JWT"]
+    assert status_of(await http_action.call(guarded.call(scheme="JWT"))) == 204
+    guarded.given += 1
+    assert status_of(await http_action.call(guarded.call(scheme="JWT"))) == 204
+    assert [each.headers["authorization"] for each in guarded.service.calls("DELETE")] == [
+        "JWT t-1",
+        "JWT t-1",
+        "JWT t-3",
+    ]
+
+
+async def test_services_that_want_the_same_token_share_it(guarded: Guarded, http_action: HttpAction) -> None:
+    """However each of them sends it; what they ask the token endpoint for is what tells tokens apart."""
+    guarded.schemes = ["Bearer", "JWT"]
+    guarded.token_after = 0.1
+    form = {"token_type": "jwt"}
+    lms = guarded.call(form=form, credentials="body")
+    shop = guarded.call(form=form, scheme="JWT", base_url=f"{guarded.service.url}/shop/")
+    answers = await asyncio.gather(*(http_action.call(each) for each in [lms, shop] * 5))
+    assert {status_of(answer) for answer in answers} == {204}
+    assert guarded.given == 1
+    await http_action.call(guarded.call(credentials="body"))
+    assert guarded.given == 2
 
 
 async def test_a_refused_token_is_renewed_once_and_the_call_repeated(guarded: Guarded, http_action: HttpAction) -> None:
@@ -112,6 +151,72 @@ async def test_a_token_is_renewed_before_it_expires(
     now += 2  # Within the last fifth.
     await http_action.call(guarded.call())
     assert guarded.given == 2
+
+
+async def test_a_token_of_two_seconds_is_of_use(
+    guarded: Guarded, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("activities.actions.auth.time.monotonic", lambda: now)
+    guarded.expires_in = 2
+    await http_action.call(guarded.call())
+    now += 1.5
+    await http_action.call(guarded.call())
+    assert guarded.given == 1
+    now += 0.2
+    await http_action.call(guarded.call())
+    assert guarded.given == 2
+
+
+@pytest.mark.parametrize("said", [None, 0, -1, "soon", [3600], {"s": 1}])
+async def test_a_token_without_a_lifetime_is_renewed_when_it_is_refused(
+    guarded: Guarded, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("activities.actions.auth.time.monotonic", lambda: now)
+    guarded.expires_in = said
+    await http_action.call(guarded.call())
+    now += 10**9
+    await http_action.call(guarded.call())
+    assert guarded.given == 1
+    guarded.given += 1
+    assert status_of(await http_action.call(guarded.call())) == 204
+    assert len(guarded.service.calls("POST", "/token")) == 2
+
+
+@pytest.mark.parametrize("said", ["100", 100.0])
+async def test_a_lifetime_may_be_written_otherwise(
+    guarded: Guarded, http_action: HttpAction, monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("activities.actions.auth.time.monotonic", lambda: now)
+    guarded.expires_in = said
+    await http_action.call(guarded.call())
+    now += 81
+    await http_action.call(guarded.call())
+    assert guarded.given == 2
+
+
+@pytest.mark.parametrize("credentials", ["basic", "body"])
+async def test_a_secret_that_is_no_text_is_held_and_not_sent(
+    guarded: Guarded, http_action: HttpAction, credentials: str
+) -> None:
+    answer = await http_action.call(guarded.call(client_secret="hunter2\udcff", credentials=credentials))
+    assert answer == NoAnswer(code="bad_client_credentials", touched=False, held=HeldCause.CREDENTIALS)
+    assert guarded.service.received == []
+
+
+async def test_neither_secret_nor_token_is_in_anything_that_is_shown(
+    guarded: Guarded, http_action: HttpAction, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    call = guarded.call(credentials="body", form={"key": "k-17"})
+    done = await http_action.call(call)
+    guarded.service.on("POST", "/token", Reply(status=401, raw=b"s+cret/ k-17 t-1"))
+    guarded.given += 1
+    refused = await http_action.call(call)
+    shown = f"{done!r}{refused!r}{http_action._credentials._tokens!r}{caplog.text}"
+    assert not any(secret in shown for secret in ("s+cret/", "s%2Bcret%2F", "k-17", "t-1"))
 
 
 @pytest.mark.parametrize(
