@@ -45,21 +45,38 @@ class Attempts:
         self._ledger = ledger
 
     async def next_wait(
-        self, trying: Trying, *, code: str, touched: bool, wait: timedelta | None = None, lied: bool = False
+        self,
+        trying: Trying,
+        *,
+        code: str,
+        touched: bool,
+        wait: timedelta | None = None,
+        lied: bool = False,
+        timed_out: bool = False,
     ) -> timedelta | None:
-        """Record a failed attempt (one write). How long to wait for the next one; None when patience is over."""
+        """Record a failed attempt (one write). How long to wait for the next one; None when patience is over.
+
+        `timed_out`: the step's own request got no answer in time, so the next one may be given longer.
+        """
         if code == BUSY:
             # The delay is ours: nothing was sent, nothing is counted.
             return timedelta(seconds=1 + 4 * random.random())  # noqa: S311 - spreads load, guards nothing
         at = now()
-        row = await self._recorded(trying, code=code, touched=touched, lied=lied)
+        row = await self._recorded(trying, code=code, touched=touched, lied=lied, timed_out=timed_out)
         tries = Tries(first_failed_at=row.first_failed_at or at, failures=row.failures, patience=trying.patience)
         if tries.is_over(now=at):
             return None
         return tries.wait(now=at, chance=random.random(), retry_after=wait)  # noqa: S311 - spreads load, guards nothing
 
     async def give_way(
-        self, trying: Trying, *, trouble: Trouble, detail: str, lied: bool = False, row: StepRow | None = None
+        self,
+        trying: Trying,
+        *,
+        trouble: Trouble,
+        detail: str,
+        lied: bool = False,
+        timed_out: bool = False,
+        row: StepRow | None = None,
     ) -> NoReturn:
         """Record what went wrong and raise what follows from it.
 
@@ -74,7 +91,9 @@ class Attempts:
                     await self._recorded(trying, code=trouble.code, touched=False, lied=False)
                 raise step_held(failure=failure.model_copy(update={"held": cause}))
             case Transient(code=code, touched=touched, wait=wait):
-                after = await self.next_wait(trying, code=code, touched=touched, wait=wait, lied=lied)
+                after = await self.next_wait(
+                    trying, code=code, touched=touched, wait=wait, lied=lied, timed_out=timed_out
+                )
                 if after is not None:
                     raise try_again(failure=failure, after=after)
             case Permanent(code=code, touched=touched):
@@ -96,7 +115,9 @@ class Attempts:
         )
         raise step_failed(failure=Failure(code=code, step=trying.step, detail=detail))
 
-    async def _recorded(self, trying: Trying, *, code: str, touched: bool, lied: bool) -> StepRow:
+    async def _recorded(
+        self, trying: Trying, *, code: str, touched: bool, lied: bool, timed_out: bool = False
+    ) -> StepRow:
         return await self._ledger.record_attempt(
             retirement_id=trying.retirement_id,
             step=trying.step,
@@ -106,6 +127,7 @@ class Attempts:
             attempt=activity.info().attempt,
             touched=touched,
             lied=lied,
+            timed_out=timed_out,
             service=trying.service,
         )
 

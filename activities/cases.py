@@ -169,6 +169,7 @@ def opened_case(opening: CaseOpening, *, case: Case, outline: PlanOutline) -> Op
             if row.action is StepAction.UNDO and row.result not in (None, StepResult.FAILED)
         ),
         present=case.present or (),
+        unended=tuple(row.step for row in opening.steps if row.action is StepAction.DO and not row.has_ended),
     )
 
 
@@ -176,7 +177,7 @@ def _mail_holders(plan: Plan) -> tuple[str, ...]:
     """Whose last mails need the vault."""
     if plan.mail is None:
         return ()
-    wanted = {"mail": True, "admins": bool(plan.mail.admins), "recipients": bool(plan.mail.recipients)}
+    wanted = {"mail": plan.mail.to_person, "admins": bool(plan.mail.admins), "recipients": bool(plan.mail.recipients)}
     return tuple(holder for holder, is_wanted in wanted.items() if is_wanted)
 
 

@@ -7,28 +7,34 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from activities.actions.action import Action
-from activities.actions.answers import (
-    Held,
-    Permanent,
-    Transient,
-)
-from activities.attempts import Attempts, Trouble, Trying
+from activities.actions.answers import Absent as AnswerAbsent
+from activities.actions.answers import Answer, Done, Permanent, Transient, meaning_of
+from activities.actions.answers import Held as AnswerHeld
+from activities.attempts import Attempts, Trouble, Trying, now
 from activities.eligibility import RuleBroken, addresses, claimed, refusals
 from activities.errors import try_again
 from activities.facts import Unknown, find_out
 from activities.first_contact import Worked, settled
-from activities.looking_up import look_up
+from activities.looking_up import Found, look_up
+from activities.mirroring.beginning import Hold, Refuse, Seen, where_to_begin
+from activities.mirroring.chain import chain_of
+from activities.mirroring.row import take_row, unlimited, unreadable
 from activities.opening import Begun, names_of_probe
 from activities.ownership.choosing import NobodySuitable
 from activities.ownership.looking import Look, NotSeen
-from activities.probing import Seen, StillThere, ask
-from activities.rendering import RenderingError, names_in
+from activities.patience import FOR_EVER
+from activities.probing import Seen as ProbeSeen
+from activities.probing import StillThere, ask, reading_rules
+from activities.rendering import RenderingError, evaluate, names_in
 from ledger.ledger import Ledger
-from ledger.rows import People, StepAction
-from plans.model import Absent, Step
+from ledger.rows import CaseState, People, StepAction, no_values
+from plans.model import Absent, AlsoAsked, Step
 from plans.outline import lane_of
-from workflows.messages import CheckedSubject, Failure, Lane
+from workflows.messages import Begin, CheckedSubject, Failure, Lane
 from workflows.names import Reason
+
+#: Whoever started this did not hand over by what the source knows the person.
+NOT_GIVEN = "not_given"
 
 
 class GivenUp(Exception):
@@ -60,6 +66,8 @@ class Check:
     begun: Begun
     again: bool
     step_id: str
+    #: An operator says that whoever has left the source's row at work doesn't come back.
+    adopt: bool = False
     #: What the lookup has found; None where it doesn't know the person, or was not asked yet.
     found: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -108,11 +116,17 @@ class Check:
 
     async def _check(self) -> CheckedSubject:
         lookup = self.begun.plan.subject.lookup
+        if len(self._given) < len(self.begun.plan.subject.given) and self.begun.values is not None:
+            return CheckedSubject(refused=Reason.LOOKUP_FAILED, code=NOT_GIVEN)
         self.begun.need_vault(step=self.step_id, names=names_in(lookup.request))
         found = await look_up(self.action, begun=self.begun, worked=self.worked, step_id=self.step_id, again=self.again)
         if found.trouble is not None:
+            await self._wait_for_source(found)
             await self.give_way(found.trouble, where=None, service=lookup.service, detail=found.detail)
         self.found = found.values
+        begin = await self._where_to_begin(found)
+        if begin is not None and (begin.ended is not None or self.begun.case.state is CaseState.PAST_RETURN):
+            return CheckedSubject(begin=begin, present=self.begun.case.present or ())
         if found.values is None and self.begun.plan.subject.absent is Absent.REFUSE:
             return CheckedSubject(refused=Reason.NO_SUCH_SUBJECT, present=self.begun.case.present or ())
         # There are no rules for whoever is not there.
@@ -128,7 +142,7 @@ class Check:
             await self._keep_judged(judged)
         else:
             self.begun.need_vault(step=self.step_id)
-            values = found.values or {}
+            values = await self._with_what_else(found.values or {})
             begun = self.begun.with_subject(values)
             present = await self._ask_all(begun, lane=self._own_lane)
             await self.ledger.store_subject(
@@ -138,7 +152,81 @@ class Check:
                 claims=judged.claims,
                 people=judged.people,
             )
-        return CheckedSubject(present=present, chosen=await self._look_at_belongings(begun))
+        return CheckedSubject(present=present, chosen=await self._look_at_belongings(begun), begin=begin)
+
+    async def _where_to_begin(self, found: Found) -> Begin | None:
+        """Where the source's row says that the run begins. None where the plan has no source."""
+        mirror = self.begun.plan.mirror
+        if mirror is None:
+            return None
+        row = None if found.values is None else take_row(found.values)
+        if row is None and found.values is not None:
+            await self._give_way_to_source(unreadable(), detail=found.detail)
+        begins = where_to_begin(
+            chain_of(self.begun.plan, mirror), row=row, seen=self._seen, now=now(), adopt=self.adopt
+        )
+        match begins:
+            case Begin():
+                return begins
+            case Refuse(reason=reason, code=code):
+                raise GivenUp(CheckedSubject(refused=reason, code=code, present=self.begun.case.present or ()))
+            case Hold(code=code, cause=cause):
+                await self._give_way_to_source(AnswerHeld(code=code, cause=cause), detail=found.detail)
+
+    @property
+    def _seen(self) -> Seen:
+        if self.begun.case.state is CaseState.PAST_RETURN:
+            return Seen.BEGUN
+        return Seen.NEVER if self.begun.case.present is None else Seen.WAITING
+
+    async def _wait_for_source(self, found: Found) -> None:
+        """An outage of a source is nobody's error: it is asked until it answers."""
+        if self.begun.plan.mirror is not None and found.trouble is not None:
+            await self._give_way_to_source(unlimited(found.trouble), detail=found.detail)
+
+    async def _give_way_to_source(self, trouble: Transient | AnswerHeld, *, detail: str) -> NoReturn:
+        trying = Trying(
+            retirement_id=self.begun.ref.retirement_id,
+            step=self.step_id,
+            action=StepAction.DO,
+            service=self.begun.plan.subject.lookup.service,
+            patience=FOR_EVER,
+        )
+        await self.attempts.give_way(trying, trouble=trouble, detail=detail, row=self.begun.row)
+
+    async def _with_what_else(self, found: dict[str, Any]) -> dict[str, Any]:
+        """What was given beforehand, what the lookup found, and what others tell of the person."""
+        values = {**self._given, **found}
+        for id, asked in self.begun.plan.subject.also.items():
+            values[id] = await self._ask_also(id, asked, begun=self.begun.with_subject(values))
+        return values
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        known = (self.begun.values or no_values())["subject"]
+        return {name: known[name] for name in self.begun.plan.subject.given if name in known}
+
+    async def _ask_also(self, id: str, asked: AlsoAsked, *, begun: Begun) -> Any:
+        where = f"also.{id}"
+        try:
+            call = begun.call(step=self.step_id, service=asked.service, request=asked.request)
+            answer = await self.action.call(call)
+            meaning = meaning_of(answer, reading_rules(call, absent=asked.absent))
+            if isinstance(meaning, AnswerAbsent):
+                return None
+            if isinstance(meaning, Done) and isinstance(answer, Answer):
+                return evaluate(asked.value, {**call.context, **answer.values})
+            trouble = (
+                meaning if isinstance(meaning, Transient | Permanent | AnswerHeld) else Permanent(code="unexpected")
+            )
+        except RenderingError as error:
+            trouble = Transient(code=error.code, touched=False)
+        try:
+            await self.give_way(trouble, where=where, service=asked.service, detail=asked.request.title)
+        except GivenUp:
+            if not asked.otherwise_null:
+                raise
+            return None
 
     async def _keep_judged(self, judged: Judged) -> None:
         """What the rules say now takes the place of what they said at the first look."""
@@ -232,18 +320,18 @@ class Check:
         }
         seen = await asyncio.gather(*(self._ask(begun, id, step) for id, step in asked.items()))
         for (id, step), found in zip(asked.items(), seen, strict=True):
-            if isinstance(found.verdict, Transient | Permanent | Held):
+            if isinstance(found.verdict, Transient | Permanent | AnswerHeld):
                 # A probe that can't answer now could not prove the erasure either.
                 await self.give_way(found.verdict, where=id, service=step.service or "", detail=found.detail)
         return tuple(id for id, found in zip(asked, seen, strict=True) if isinstance(found.verdict, StillThere))
 
-    async def _ask(self, begun: Begun, id: str, step: Step) -> Seen:
+    async def _ask(self, begun: Begun, id: str, step: Step) -> ProbeSeen:
         assert step.probe is not None and step.service is not None
         try:
             call = begun.call(step=id, service=step.service, request=step.probe.request)
             return await ask(self.action, call=call, probe=step.probe)
         except RenderingError as error:
-            return Seen(verdict=Permanent(code=error.code), detail=step.probe.request.title)
+            return ProbeSeen(verdict=Permanent(code=error.code), detail=step.probe.request.title)
 
     async def give_way(self, trouble: Trouble, *, where: str | None, service: str, detail: str) -> NoReturn:
         """Not now, held, or refused. `where` is what was asked, if it wasn't the lookup.
@@ -279,6 +367,8 @@ class Check:
         kind, _, id = (where or "").partition(".")
         if kind == "facts" and id in plan.facts:
             return plan.facts[id].patience
+        if kind == "also" and id in plan.subject.also:
+            return plan.subject.also[id].patience
         if kind == "successors" and id in plan.successors:
             return plan.successors[id].patience
         return plan.subject.lookup.patience

@@ -1,9 +1,10 @@
-"""The three ways an activity says that it did not succeed. Built here, never forwarded from what went wrong.
+"""The ways an activity says that it did not succeed. Built here, never forwarded from what went wrong.
 
 ApplicationError
-├── TryAgain     the cause may pass: asked again after a wait of our choosing
-├── StepFailed   out of patience, or asking again can't help: only a resume runs the step again
-└── StepHeld     a cause that a person has to remove; the run waits, visibly
+├── TryAgain      the cause may pass: asked again after a wait of our choosing
+├── StepDeferred  the same, or held, of a step that others need not wait for: the run asks again beside them
+├── StepFailed    out of patience, or asking again can't help: only a resume runs the step again
+└── StepHeld      a cause that a person has to remove; the run waits, visibly
 """
 
 from datetime import timedelta
@@ -15,6 +16,7 @@ from workflows.messages import Failure
 TRY_AGAIN = "TryAgain"
 STEP_FAILED = "StepFailed"
 STEP_HELD = "StepHeld"
+STEP_DEFERRED = "StepDeferred"
 
 #: The server reads a delay of zero as none given, and would use its own back-off.
 _SHORTEST_DELAY = timedelta(milliseconds=10)
@@ -40,6 +42,12 @@ def step_held(*, failure: Failure) -> ApplicationError:
     if failure.held is None:
         raise ValueError("a held step needs its cause: set Failure.held")
     return ApplicationError(f"held: {_where(failure)}", failure, type=STEP_HELD, non_retryable=True)
+
+
+def step_deferred(*, failure: Failure, after: timedelta) -> ApplicationError:
+    """Not yet, and nobody need wait for it: the run asks again after `after`, while it goes on."""
+    deferred = failure.model_copy(update={"deferred_for": after, "held": None})
+    return ApplicationError(f"deferred: {_where(failure)}", deferred, type=STEP_DEFERRED, non_retryable=True)
 
 
 def _where(failure: Failure) -> str:

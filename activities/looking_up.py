@@ -1,5 +1,6 @@
 """The lookup: does the service that knows the person still know them, and what does it tell of them?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,10 @@ from activities.actions.answers import (
 )
 from activities.attempts import Trouble
 from activities.first_contact import Worked
+from activities.mirroring.row import row_fields
 from activities.opening import Begun
 from activities.probing import reading_rules
-from activities.rendering import RenderingError, evaluate
+from activities.rendering import RenderingError, evaluate, holds
 from activities.step_run import ROUTE_UNPROVEN
 
 
@@ -49,7 +51,9 @@ async def look_up(action: Action, *, begun: Begun, worked: Worked, step_id: str,
         case Transient() | Permanent() | Held() as trouble:
             return Found(values=None, trouble=trouble, detail=detail)
         case _:
-            return _fields(lookup.fields, call, answer, detail=detail)
+            context = {**call.context, **(answer.values if isinstance(answer, Answer) else {})}
+            fields = {**lookup.fields, **row_fields(begun.plan)}
+            return _read(fields, absent_when=lookup.absent_when, context=context, detail=detail)
 
 
 async def _unknown(action: Action, call: Call, *, is_trusted: bool, detail: str) -> Found:
@@ -62,9 +66,12 @@ async def _unknown(action: Action, call: Call, *, is_trusted: bool, detail: str)
     return Found(values=None, trouble=trouble, detail=detail)
 
 
-def _fields(fields: dict[str, str], call: Call, answer: Any, *, detail: str) -> Found:
-    context = {**call.context, **(answer.values if isinstance(answer, Answer) else {})}
+def _read(fields: Mapping[str, str], *, absent_when: str | None, context: Mapping[str, Any], detail: str) -> Found:
+    """What the answer tells of the person, if it is about them."""
     try:
+        if absent_when is not None and holds(absent_when, context):
+            # The route has answered, so there is nothing to prove.
+            return Found(values=None, detail=detail)
         values = {name: evaluate(expression, context) for name, expression in fields.items()}
     except RenderingError as error:
         return Found(values=None, trouble=Transient(code=error.code, touched=False), detail=detail)

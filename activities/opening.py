@@ -103,14 +103,14 @@ class Opening:
         self._ledger = ledger
         self._plans: dict[str, Plan] = {}
 
-    async def begin(self, ref: CaseRef, *, step: str, action: StepAction) -> Begun:
-        """Read where the case and the step stand (one transaction).
+    async def begin(self, ref: CaseRef, *, step: str, action: StepAction, outlives_case: bool = False) -> Begun:
+        """Read where the case and the step stand (one transaction). `outlives_case`: what goes on when the case is closed.
 
         Raises:
             ApplicationError: StepFailed, where the case is closed: a run of a closed case calls nothing.
         """
         start = await self._ledger.begin_step(retirement_id=ref.retirement_id, step=step, action=action)
-        if start.case.state is CaseState.CLOSED:
+        if start.case.state is CaseState.CLOSED and not outlives_case:
             raise step_failed(failure=Failure(code="case_closed", step=step))
         plan = await self._plan(ref.plan_digest, step=step)
         case = await self._with_places(start.case, plan)
@@ -150,8 +150,8 @@ def pseudonym_of(retirement_id: str) -> str:
 
 
 def names_of(step: Step) -> frozenset[str]:
-    """What the request of a step and its probe refer to."""
-    return names_in(step.request) | names_of_probe(step.probe)
+    """What the request of a step and its probe refer to, and what decides that it is done."""
+    return names_in(step.request) | names_in_expression(step.done_when) | names_of_probe(step.probe)
 
 
 def names_of_probe(probe: Probe | None) -> frozenset[str]:

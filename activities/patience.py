@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 #: Patience ends with a failed attempt that is at least this one: a long pause of ours is not the service's failing.
 FEWEST_ATTEMPTS = 5
+#: What is asked until it answers.
+FOR_EVER = timedelta(days=36500)
 _LONGEST_WAIT = timedelta(seconds=300)
 _SHORTEST_WAIT = timedelta(milliseconds=50)
 _SHORTEST_RETRY_AFTER = timedelta(seconds=1)
@@ -36,3 +38,17 @@ class Tries:
         grown = timedelta(seconds=2.0 ** min(max(self.failures - 1, 0), 10))
         cap = min(grown, _LONGEST_WAIT, self.patience / FEWEST_ATTEMPTS)
         return max(_SHORTEST_WAIT, cap * chance)
+
+
+def time_for_an_answer(
+    *, service: timedelta, step: timedelta | None, longest: timedelta | None, timeouts: int
+) -> timedelta:
+    """How long a step's request may take, after so many that got no answer in time: twice as long each time, up to `longest`.
+
+    `service` is what its service gives any call, `step` what the step says instead.
+    """
+    first = service if step is None else step
+    if longest is None or longest <= first:
+        return first
+    # More doublings than any two of a plan's durations are apart change nothing.
+    return min(first * (1 << min(timeouts, 20)), longest)

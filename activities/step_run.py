@@ -1,6 +1,7 @@
 """One attempt at one step of a plan: ask, believe nothing, record what became of it."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -16,27 +17,36 @@ from activities.actions.answers import (
     Working,
     meaning_of,
 )
+from activities.actions.wire import TIMEOUT
 from activities.attempts import Attempts, Trouble, Trying, now
 from activities.errors import try_again
+from activities.finding import look_for
 from activities.first_contact import Worked, settled
+from activities.following import work_of
 from activities.opening import Begun, names_of_probe
 from activities.ownership.succession import Succession
 from activities.paging import NotTold
+from activities.patience import time_for_an_answer
 from activities.probing import Gone, Seen, StillThere, ask, deed_rules, reading_rules
 from activities.rendering import RenderingError, evaluate, holds
 from ledger.ledger import Ledger
 from ledger.rows import StepAction, no_values
-from plans.model import SHORT_POLL, Identifiers, LastResort, Probe, Step, StepPhase
+from plans.model import SHORT_POLL, Find, Identifiers, LastResort, Probe, Step, StepPhase
 from plans.requests import Request
 from workflows.messages import Failure, StepOutcome
 from workflows.names import StepResult
 
 STILL_PRESENT = "still_present"
+NOT_DONE = "not_done"
 IN_PROGRESS = "in_progress"
 STILL_FREE = "still_free"
 ROUTE_UNPROVEN = "route_unproven"
+#: Accepted; what became of it is asked for after the retirement.
+FOLLOWED_UP = "followed_up"
 #: The place a service named for asking how far it is; in the vault, as it may name the person.
 PLACE = "_poll"
+#: After how many lies of the service `find` was asked last; in the vault, as what it found is.
+FOUND = "_found"
 
 #: Short waits of a poll are spent inside the attempt, so long as it stays a short attempt.
 _LONGEST_ATTEMPT = 10.0
@@ -59,6 +69,10 @@ class StepRun:
     saved: dict[str, Any] = field(init=False, repr=False)
     trying: Trying = field(init=False)
     lies: int = field(init=False)
+    #: Told of every answer to the step's own request that doesn't accept it, before anything follows from it.
+    on_refusal: Callable[[Answer], Awaitable[None]] | None = None
+    #: How many items the answer that was believed has listed, where it was a list.
+    counted: int | None = None
     #: What templates may name of who takes over; None until that was asked.
     _takes_over: dict[str, Any] | None = field(default=None, repr=False)
     _started: float = field(default_factory=time.monotonic)
@@ -100,7 +114,11 @@ class StepRun:
             await self._give_way(untold.trouble, detail=untold.detail)
 
     async def _call(self) -> StepOutcome | timedelta:
-        call = self._own_call()
+        if self.step.find is not None and not self._has_found(self.step.find):
+            nobody = await self._find(self.step.find)
+            if nobody is not None:
+                return nobody
+        call = self._given_time(self._own_call())
         answer = await self.action.call(call)
         detail = self.action.describe(call, answer)
         meaning = meaning_of(
@@ -110,12 +128,41 @@ class StepRun:
             case Working() if isinstance(answer, Answer):
                 return await self._accepted(call, answer, detail=detail)
             case Done() if isinstance(answer, Answer):
+                await self._need_done(call, answer, detail=detail)
                 return await self._done(call, answer, detail=detail)
             case Absent():
                 return await self._absent(call, meaning, detail=detail)
             case Transient() | Permanent() | Held():
+                if self.on_refusal is not None and isinstance(answer, Answer):
+                    await self.on_refusal(answer)
                 return await self._refused(meaning, detail=detail)
         raise AssertionError("every meaning has its branch")
+
+    def _has_found(self, find: Find) -> bool:
+        """Is what `find` saves known? What was found before the service lied about it is asked for anew."""
+        return self.saved.get(FOUND) == self.lies and find.save.keys() <= self.saved.keys()
+
+    async def _find(self, find: Find) -> StepOutcome | None:
+        """Keep what the service knows the person by, before anything is done with it. An outcome where it knows nobody."""
+        call = self.begun.call(step=self.step_id, service=self.service, request=find.request, more=self._takes_over)
+        found = await look_for(self.action, call=call, find=find, worked=self.worked)
+        if isinstance(found.instead, Absent):
+            return await self._absent(call, found.instead, detail=found.detail)
+        if found.instead is not None:
+            await self._give_way(found.instead, detail=found.detail)
+        self.saved = {**self.saved, **found.values, FOUND: self.lies}
+        await self._keep_saved()
+        return None
+
+    def _given_time(self, call: Call) -> Call:
+        """The same, with the time that this step gives its own request."""
+        within = time_for_an_answer(
+            service=call.service.timeout,
+            step=self.step.timeout,
+            longest=self.step.longest_timeout,
+            timeouts=self.begun.row.timeouts if self.begun.row is not None else 0,
+        )
+        return replace(call, service=call.service.model_copy(update={"timeout": within}))
 
     async def _refused(self, trouble: Trouble, *, detail: str) -> StepOutcome:
         """The request was not accepted; where that is for good, the plan may name a last resort."""
@@ -123,7 +170,10 @@ class StepRun:
         trouble = await settled(self.ledger, trouble=trouble, retirement_id=retirement_id, service=self.service)
         if isinstance(trouble, Permanent) and self.step.on_permanent is not None:
             return await self._scrub(self.step.on_permanent, refused=detail)
-        await self.attempts.give_way(self.trying, trouble=trouble, detail=detail, row=self.begun.row)
+        timed_out = trouble.code == TIMEOUT
+        await self.attempts.give_way(
+            self.trying, trouble=trouble, detail=detail, timed_out=timed_out, row=self.begun.row
+        )
 
     async def _scrub(self, resort: LastResort, *, refused: str) -> StepOutcome:
         """The last resort. A repeat after a crash asks for the erasure first, is refused again, and comes back here."""
@@ -144,7 +194,19 @@ class StepRun:
                 await self._give_way(seen.verdict, detail=seen.detail)
         return await self._end(StepResult.SCRUBBED, detail=detail)
 
+    async def _need_done(self, call: Call, answer: Answer, *, detail: str) -> None:
+        """Go on only if what was answered says that it was done, where the plan says how to tell."""
+        if self.step.done_when is None:
+            return
+        try:
+            is_done = holds(self.step.done_when, {**call.context, **answer.values})
+        except RenderingError as error:
+            await self._give_way(Transient(code=error.code, touched=True), detail=detail)
+        if not is_done:
+            await self._give_way(Transient(code=NOT_DONE, touched=True), detail=detail)
+
     async def _done(self, call: Call, answer: Answer, *, detail: str) -> StepOutcome:
+        self.counted = len(answer.body) if isinstance(answer.body, list) else None
         context = {**call.context, **answer.values}
         try:
             new = {name: evaluate(expression, context) for name, expression in self.step.save.items()}
@@ -156,7 +218,8 @@ class StepRun:
         if self.step.probe is None:
             if self.step.phase is not StepPhase.ERASE:
                 return await self._end(StepResult.DONE, code=self.step.identifiers, detail=detail)
-            return await self._end(StepResult.UNVERIFIED, code="no_probe", detail=detail)
+            code = "no_probe" if self.step.follow_up is None else FOLLOWED_UP
+            return await self._end(StepResult.UNVERIFIED, code=code, detail=detail)
         return await self._conclude(seen=await self._ask(self.step.probe), said_done=True, detail=detail)
 
     async def _absent(self, call: Call, absent: Absent, *, detail: str) -> StepOutcome:
@@ -300,20 +363,24 @@ class StepRun:
         asked = request or self.step.request
         assert asked is not None
         key = f"{self.begun.ref.retirement_id}:{self.step_id}{suffix}"
-        return self.begun.call(
+        call = self.begun.call(
             step=self.step_id,
             service=self.service,
             request=asked,
             key=f"{key}:{self.lies}" if self.lies else key,
             more=self._takes_over,
         )
+        return call if self.step.find is None else self._with_saved(call)
 
     def _probe_call(self, probe: Probe | None = None) -> Call:
         asked = probe or self.step.probe
         assert asked is not None
-        # What this very attempt saved may be what the probe asks for.
-        saved = {**(self.begun.values or no_values())["saved"], self.step_id: self.saved}
         call = self.begun.call(step=self.step_id, service=self.service, request=asked.request, more=self._takes_over)
+        return self._with_saved(call)
+
+    def _with_saved(self, call: Call) -> Call:
+        """The same, with what this very attempt has saved: the call may ask for it."""
+        saved = {**(self.begun.values or no_values())["saved"], self.step_id: self.saved}
         return replace(call, context={**call.context, "saved": saved})
 
     async def _give_way(self, trouble: Trouble, *, detail: str, lied: bool = False) -> NoReturn:
@@ -332,6 +399,7 @@ class StepRun:
             outcome=outcome,
             service=self.service,
             saved=self.saved if self.saved != self.begun.saved_by(self.step_id) else None,
+            opens=work_of(self.step.follow_up, outcome=outcome, accepted_at=now()),
         )
         await self._succession.end()
         return outcome

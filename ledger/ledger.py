@@ -6,13 +6,15 @@ from typing import Any
 
 from sqlalchemy import Connection, null
 
-from ledger import assets, cases, correspondence, starts, steps, successions, transfers
+from ledger import assets, cases, correspondence, jobs, starts, steps, successions, transfers, work
+from ledger.jobs import Job, JobKind
 from ledger.records import Records
 from ledger.rows import (
     Asset,
     Case,
     CaseOpening,
     CaseState,
+    NewWork,
     People,
     StepAction,
     StepRow,
@@ -20,7 +22,7 @@ from ledger.rows import (
 )
 from ledger.transfers import TransferOpening, TransferWish
 from workflows.messages import MessageRow, Moved, Start, StepOutcome
-from workflows.names import AssetResult, Direction, Outcome, Reason
+from workflows.names import AssetResult, Direction, Outcome, Reason, WorkState
 
 
 class Ledger(Records):
@@ -53,6 +55,20 @@ class Ledger(Records):
             holders=holders,
         )
         return await self._database.write(lambda connection: starts.open_case(connection, self._vault, request=request))
+
+    async def take_in(self, *, user_id: str, tenant: str | None, values: Mapping[str, Any], now: datetime) -> None:
+        """Keep, sealed, what is known of a person who is about to be retired: the case takes it over when it opens.
+
+        Nothing is kept where a case is open already: it has its own.
+        """
+        subject_key = self._keys.subject_key(user_id=user_id, tenant=tenant)
+
+        def write(connection: Connection) -> None:
+            known = cases.cases_of_subject(connection, subject_key=subject_key)
+            if all(case.state is CaseState.CLOSED for case in known):
+                self._vault.take_in(connection, subject_key=subject_key, values=values, now=now)
+
+        await self._database.write(write)
 
     async def move(
         self,
@@ -116,8 +132,9 @@ class Ledger(Records):
         outcome: StepOutcome,
         service: str | None,
         saved: Mapping[str, Any] | None,
+        opens: NewWork | None = None,
     ) -> None:
-        """Record how a step ended, with what it saved for later ones.
+        """Record how a step ended, with what it saved for later ones, and the work that begins with its end.
 
         Raises:
             VaultMissing: it saved something and the vault entry is gone; nothing is recorded then.
@@ -129,6 +146,11 @@ class Ledger(Records):
             if saved:
                 self._vault.keep_saved(connection, retirement_id=retirement_id, step=step, values=saved)
             steps.record(connection, retirement_id=retirement_id, action=action, outcomes=(outcome,), service=service)
+            if opens is not None:
+                at = outcome.at
+                if at is None:
+                    raise ValueError("work begins when its step ended: the outcome needs its date")
+                work.begin(connection, self._vault, retirement_id=retirement_id, step=step, new=opens, at=at)
 
         await self._database.write(write)
 
@@ -154,6 +176,7 @@ class Ledger(Records):
         attempt: int,
         touched: bool,
         lied: bool = False,
+        timed_out: bool = False,
         service: str | None,
     ) -> StepRow:
         """Record a failed attempt, the `attempt`-th of this activity; gives the row with the count of failures."""
@@ -168,6 +191,7 @@ class Ledger(Records):
                 attempt=attempt,
                 touched=touched,
                 lied=lied,
+                timed_out=timed_out,
                 service=service,
             )
         )
@@ -240,6 +264,40 @@ class Ledger(Records):
         """
         await self._database.write(
             lambda connection: self._vault.keep_saved(connection, retirement_id=retirement_id, step=step, values=saved)
+        )
+
+    # Work that outlives its retirement, or that a person does.
+
+    async def note_look(self, *, retirement_id: str, step: str, next_look_at: datetime, code: str | None) -> None:
+        """A vendor was asked, and has not finished. Work that has ended meanwhile stays as it is."""
+        await self._database.write(
+            lambda connection: work.note_look(
+                connection, retirement_id=retirement_id, step=step, next_look_at=next_look_at, code=code
+            )
+        )
+
+    async def end_work(
+        self,
+        *,
+        retirement_id: str,
+        step: str,
+        state: WorkState,
+        at: datetime,
+        by: str | None = None,
+        code: str | None = None,
+    ) -> bool:
+        """Work has ended, and lets go of the vault. False, and nothing is changed, where it is not open."""
+        return await self._database.write(
+            lambda connection: work.end(
+                connection,
+                self._vault,
+                retirement_id=retirement_id,
+                step=step,
+                state=state,
+                at=at,
+                by=by,
+                code=code,
+            )
         )
 
     # What the person owns, and who takes it over.
@@ -411,6 +469,41 @@ class Ledger(Records):
                 self._vault.release(connection, retirement_id=retirement_id, holder=release, now=at)
 
         await self._database.write(write)
+
+    # Operators' work.
+
+    async def open_jobs(
+        self, *, site: str, kind: JobKind, values: Mapping[str, Mapping[str, Any]], now: datetime
+    ) -> list[Job]:
+        """Open jobs by their keys, with what each must remember: all of them, or none.
+
+        Raises:
+            LedgerConflict: one of these keys has an open job already: somebody else is at the same work.
+        """
+        return await self._database.write(
+            lambda connection: jobs.open_jobs(connection, keys=self._keys, site=site, kind=kind, values=values, now=now)
+        )
+
+    async def open_job(self, *, site: str, kind: JobKind, key: str, values: Mapping[str, Any], now: datetime) -> Job:
+        """Open one job; see `open_jobs`."""
+        [job] = await self.open_jobs(site=site, kind=kind, values={key: values}, now=now)
+        return job
+
+    async def keep_job(self, *, id: str, values: Mapping[str, Any]) -> None:
+        """Keep what a job knows now, in place of what was kept before.
+
+        Raises:
+            LedgerConflict: it is finished already, by somebody else.
+        """
+        await self._database.write(lambda connection: jobs.keep(connection, keys=self._keys, id=id, values=values))
+
+    async def end_job(self, *, id: str, now: datetime) -> None:
+        """A job is finished: what it knew is shredded. `checkpoint` sees to what lingers of it in a log."""
+        await self._database.write(lambda connection: jobs.end(connection, id=id, now=now))
+
+    async def drop_job(self, *, id: str) -> None:
+        """A job came to nothing, as if it had never been opened."""
+        await self._database.write(lambda connection: jobs.drop(connection, id=id))
 
     async def expire_holders(self, *, now: datetime) -> int:
         """End the vault holds whose time is over; gives their number."""

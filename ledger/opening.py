@@ -16,6 +16,8 @@ _GONE = frozenset(
         StepResult.SCRUBBED,
         StepResult.UNVERIFIED,
         StepResult.TRANSFERRED,
+        # Nobody knows how far whoever does it has come.
+        StepResult.MANUAL,
     }
 )
 #: The code of a transfer step that found nothing to hand over.

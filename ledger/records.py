@@ -1,11 +1,26 @@
 """The ledger as its users see it: set-up, and what it tells. Each call is one transaction."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ledger import assets, cases, claims, correspondence, deadlines, readiness, starts, steps, successions, transfers
+from ledger import (
+    assets,
+    cases,
+    claims,
+    correspondence,
+    deadlines,
+    jobs,
+    readiness,
+    starts,
+    steps,
+    successions,
+    transfers,
+    work,
+)
 from ledger.database import Database
+from ledger.jobs import Job, JobKind
 from ledger.keys import Keys
 from ledger.rows import (
     AssetRow,
@@ -18,6 +33,8 @@ from ledger.rows import (
     StepStart,
     StoredPlan,
     Transactions,
+    VaultValues,
+    Work,
 )
 from ledger.transfers import TransferOpening, TransferWish
 from ledger.vault import Vault
@@ -180,6 +197,50 @@ class Records:
         return await self._database.read(
             lambda connection: correspondence.read_messages(connection, retirement_id=retirement_id)
         )
+
+    async def jobs(self, *, site: str, kind: JobKind) -> list[Job]:
+        """The open jobs of a site's operators, oldest first, with what they know.
+
+        Raises:
+            VaultLocked: a key that one was sealed under is unknown here.
+        """
+        return await self._database.read(
+            lambda connection: jobs.read(connection, keys=self._keys, site=site, kind=kind)
+        )
+
+    async def finished_jobs(self, *, site: str, kind: JobKind, keys: Collection[str]) -> set[str]:
+        """Which of these keys have a job that is finished."""
+        return await self._database.read(lambda connection: jobs.finished(connection, site=site, kind=kind, keys=keys))
+
+    async def last_job_begun(self, *, site: str, kind: JobKind) -> datetime | None:
+        """When the newest job of a kind was opened, finished or not."""
+        return await self._database.read(lambda connection: jobs.last_begun(connection, site=site, kind=kind))
+
+    async def unseen_since(
+        self, *, plan: str, step: str, since: datetime | None, seen: Iterable[str], tenant: str | None = None
+    ) -> list[str]:
+        """Retirements whose step of a plan was done since then, and whose user id is not among those that were seen."""
+        keys = {self._keys.subject_key(user_id=user_id, tenant=tenant) for user_id in seen}
+        done = await self._database.read(
+            lambda connection: jobs.done_since(connection, plan=plan, step=step, since=since)
+        )
+        return [retirement_id for key, retirement_id in done.items() if key not in keys]
+
+    async def work(self, retirement_id: str) -> list[Work]:
+        """A case's work that outlives it or that a person does, oldest first."""
+        return await self._database.read(lambda connection: work.read(connection, retirement_id=retirement_id))
+
+    async def all_work(self, *, left_only: bool, limit: int) -> list[Work]:
+        """Everybody's, oldest first. `left_only`: where there is something left to do."""
+        return await self._database.read(lambda connection: work.read_all(connection, left_only=left_only, limit=limit))
+
+    async def values(self, retirement_id: str) -> VaultValues | None:
+        """The vault's entry of a case; None where it is shredded.
+
+        Raises:
+            VaultLocked: the key that it was sealed under is unknown here.
+        """
+        return await self._database.read(lambda connection: self._vault.read(connection, retirement_id=retirement_id))
 
     async def mails(self, retirement_id: str) -> list[MailRow]:
         """A case's mails, oldest first."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Self, TypedDict
 
 from workflows.messages import StepOutcome
-from workflows.names import AssetResult, Direction, Outcome, Reason, StepResult
+from workflows.names import AssetResult, Direction, Outcome, Reason, StepResult, WorkState
 
 
 class CaseState(StrEnum):
@@ -152,6 +152,8 @@ class StepRow:
     touched: bool = False
     #: How often the service said done while the person was still there: part of the next idempotency key.
     lies: int = 0
+    #: How often its own request got no answer in time since the last success or resume: the next one may wait longer.
+    timeouts: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -228,6 +230,46 @@ class MailRow:
     result: str
     code: str | None
     at: datetime
+
+
+class WorkKind(StrEnum):
+    """Who is at work after a step has ended."""
+
+    #: A service that accepted it, and is asked what became of it.
+    VENDOR = "vendor"
+    #: Somebody of ours.
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewWork:
+    """Work that begins where a step ends. It holds the vault until it has ended, or until `held_until`."""
+
+    kind: WorkKind
+    held_until: datetime
+    next_look_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Work that outlives its retirement, or that a person does."""
+
+    retirement_id: str
+    step: str
+    kind: WorkKind
+    state: WorkState
+    opened_at: datetime
+    #: When the vendor is asked next.
+    next_look_at: datetime | None = None
+    ended_at: datetime | None = None
+    #: Who said that it ended; None where the vendor did.
+    by: str | None = None
+    code: str | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """Is there something left to do? What a vendor has given up is, until somebody has said what became of it."""
+        return self.state is WorkState.OPEN or (self.state is WorkState.FAILED and self.by is None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,6 +169,13 @@ steps = Table(
     Column("last_code", String, comment="Code of the last failed attempt"),
     Column("touched", Boolean, nullable=False, comment="It may have taken effect without an outcome"),
     Column("lies", Integer, nullable=False, comment="How often the service said done wrongly"),
+    Column(
+        "timeouts",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="Tries that timed out since the last success or resume",
+    ),
 )
 
 outcomes = Table(
@@ -249,6 +256,63 @@ successions = Table(
     Column("policy", String, primary_key=True, comment="One of the plan's successors"),
     Column("subject_key", String, nullable=False, index=True, comment="Keyed hash of the one who takes over"),
     Column("chosen_at", UtcDateTime, nullable=False, comment="When they were found suitable"),
+)
+
+intakes = Table(
+    "intakes",
+    metadata,
+    Column("subject_key", String, primary_key=True, comment="Keyed hash of tenant and user id"),
+    Column("key_id", String, nullable=False, comment="Key of the ring that wraps the data key"),
+    Column("wrapped_key", LargeBinary, nullable=False, comment="The intake's data key, wrapped"),
+    Column("sealed", LargeBinary, nullable=False, comment="Values, encrypted under the data key"),
+    Column("taken_in_at", UtcDateTime, nullable=False, comment="When"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True, comment="Opaque id"),
+    Column("number", Integer, nullable=False, comment="Order in which jobs were opened"),
+    Column("site", String, nullable=False, comment="Whose work it is"),
+    Column("kind", String, nullable=False, comment="archive, partner_report, certificates or usernames"),
+    Column("key", String, nullable=False, comment="What it is about: a batch's number, a certificate's id"),
+    Column("created_at", UtcDateTime, nullable=False, comment="When it was opened"),
+    Column("ended_at", UtcDateTime, comment="When it was finished; null while it is open"),
+    Column("key_id", String, comment="Key of the ring that wraps the data key; null once finished"),
+    Column("wrapped_key", LargeBinary, comment="The job's data key, wrapped; null once finished"),
+    Column("sealed", LargeBinary, comment="What it knows, encrypted under the data key; null once finished"),
+    # Two that begin the same work at once: one of them has it.
+    Index(
+        "uq_jobs_open_key",
+        "site",
+        "kind",
+        "key",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(None, "site", "kind", "created_at"),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("retirement_id", ForeignKey("cases.retirement_id"), primary_key=True, comment="The case"),
+    Column("step", String, primary_key=True, comment="Step id of the plan"),
+    Column("kind", String, nullable=False, comment="vendor or manual: who is at work"),
+    Column("state", String, nullable=False, comment="open, done or failed"),
+    Column("opened_at", UtcDateTime, nullable=False, comment="When the vendor accepted it, or it was left to a person"),
+    Column("next_look_at", UtcDateTime, comment="When the vendor is asked next; null for a person, and once ended"),
+    Column("ended_at", UtcDateTime, comment="When it ended"),
+    Column("ended_by", String, comment="Opaque id of who said so; null where the vendor did"),
+    Column("code", String, comment="How the last look ended, or why it failed, as a code"),
+    # What somebody has to see to is looked for among everybody's.
+    Index(
+        "ix_work_left",
+        "opened_at",
+        sqlite_where=text("state <> 'done' AND ended_by IS NULL"),
+        postgresql_where=text("state <> 'done' AND ended_by IS NULL"),
+    ),
 )
 
 vault_holders = Table(

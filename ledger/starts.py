@@ -51,6 +51,7 @@ def open_case(connection: Connection, vault: Vault, *, request: Request) -> Case
     )
     match decision:
         case Decision(opening=Opening.REFUSED):
+            vault.take_out_intake(connection, subject_key=request.subject_key)  # nobody else comes for it
             return CaseOpening(case=decision.case, refused=decision.reason, resumed=False, steps=())
         case Decision(opening=Opening.CONTINUES, case=Case() as case):
             resumed = case.resumed_run_key == request.run_key
@@ -133,9 +134,17 @@ def _open(connection: Connection, vault: Vault, *, request: Request) -> CaseOpen
     )
     _remember(connection, request=request, retirement_id=retirement_id)
     vault.make(connection, retirement_id=retirement_id, holders=request.holders)
+    _take_over_intake(connection, vault, request=request, retirement_id=retirement_id)
     _name_successor(connection, vault, request=request, retirement_id=retirement_id)
     case = existing_case(connection, retirement_id=retirement_id)
     return CaseOpening(case=case, refused=None, resumed=False, steps=())
+
+
+def _take_over_intake(connection: Connection, vault: Vault, *, request: Request, retirement_id: str) -> None:
+    """What whoever started this knows of the person goes into the vault of the case."""
+    given = vault.take_out_intake(connection, subject_key=request.subject_key)
+    if given is not None:
+        vault.keep_subject(connection, retirement_id=retirement_id, values=given)
 
 
 def _name_successor(connection: Connection, vault: Vault, *, request: Request, retirement_id: str) -> None:

@@ -79,7 +79,7 @@ def record(
         for outcome in outcomes
     ]
     connection.execute(_APPEND, ended)
-    untried = {"service": service, "failures": 0, "touched": False, "lies": 0}
+    untried = {"service": service, "failures": 0, "touched": False, "lies": 0, "timeouts": 0}
     for values in ended:
         failed = values["result"] == StepResult.FAILED.value
         connection.execute(_end_step(connection.dialect.name, failed=failed), values | untried)
@@ -96,6 +96,7 @@ def record_attempt(
     attempt: int,
     touched: bool,
     lied: bool,
+    timed_out: bool,
     service: str | None,
 ) -> StepRow:
     """Record a failed attempt. An attempt that left no trace (its worker was killed) may have taken effect: touched."""
@@ -111,6 +112,7 @@ def record_attempt(
             "last_code": code,
             "touched": touched or attempt > 1,
             "lies": int(lied),
+            "timeouts": int(timed_out),
             "may_have_touched": touched,
             "attempts_before": attempt - 1,
         },
@@ -126,7 +128,7 @@ def _end_step(dialect: str, *, failed: bool) -> Executable:
     changes["service"] = func.coalesce(new.service, _TABLE.c.service)
     if not failed:
         # A success ends the row of failures: what fails later, at the verification, has its own patience.
-        changes |= {"first_failed_at": None, "failures": 0}
+        changes |= {"first_failed_at": None, "failures": 0, "timeouts": 0}
     return statement.on_conflict_do_update(index_elements=_KEY, set_=changes)
 
 
@@ -147,6 +149,7 @@ def _fail_attempt(dialect: str) -> Executable:
                 bindparam("attempts_before", type_=Integer) > _TABLE.c.failures,
             ),
             "lies": _TABLE.c.lies + new.lies,
+            "timeouts": _TABLE.c.timeouts + new.timeouts,
         },
     ).returning(_TABLE)
 
@@ -154,7 +157,7 @@ def _fail_attempt(dialect: str) -> Executable:
 def begin_again(connection: Connection, *, retirement_id: str) -> None:
     """A resume gives every step fresh patience, and failed ones another run. What happened stays in the record."""
     of_case = _TABLE.c.retirement_id == retirement_id
-    connection.execute(update(_TABLE).where(of_case).values(first_failed_at=None, failures=0))
+    connection.execute(update(_TABLE).where(of_case).values(first_failed_at=None, failures=0, timeouts=0))
     connection.execute(
         update(_TABLE).where(of_case, _TABLE.c.result == StepResult.FAILED.value).values(dict.fromkeys(_OUTCOME))
     )
@@ -199,4 +202,5 @@ def _step_row(row: RowMapping) -> StepRow:
         last_code=row["last_code"],
         touched=row["touched"],
         lies=row["lies"],
+        timeouts=row["timeouts"],
     )

@@ -8,7 +8,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, delete, insert, select, update
 
-from ledger import schema
+from ledger import intakes, jobs, schema
 from ledger.database import insert_into
 from ledger.errors import VaultMissing
 from ledger.keys import Keys
@@ -76,6 +76,14 @@ class Vault:
                 case _:
                     values["saved"][field.removeprefix(_SAVED)] = opened
         return values
+
+    def take_in(self, connection: Connection, *, subject_key: str, values: Mapping[str, Any], now: datetime) -> None:
+        """Keep what is known of a person whose case is not open yet."""
+        intakes.take_in(connection, keys=self._keys, subject_key=subject_key, values=values, now=now)
+
+    def take_out_intake(self, connection: Connection, *, subject_key: str) -> dict[str, Any] | None:
+        """What was taken in; from now on it is the caller's to keep."""
+        return intakes.take_out(connection, keys=self._keys, subject_key=subject_key)
 
     def keep_subject(self, connection: Connection, *, retirement_id: str, values: Mapping[str, Any]) -> None:
         """Keep what the lookup found."""
@@ -151,6 +159,14 @@ class Vault:
         )
         self._shred_if_free(connection, retirement_id=retirement_id, now=now)
 
+    def hold(self, connection: Connection, *, retirement_id: str, holder: str, until: datetime) -> None:
+        """Somebody needs the entry beside those who do already. One that is gone stays gone."""
+        if connection.execute(_LOCKED_ENTRY, {"retirement_id": retirement_id}).one_or_none() is not None:
+            connection.execute(
+                _hold_longer(connection.dialect.name),
+                {"retirement_id": retirement_id, "holder": holder, "until": until},
+            )
+
     def limit_holds(self, connection: Connection, *, retirement_id: str, until: datetime) -> None:
         """Give every hold that has no end yet this one."""
         connection.execute(
@@ -160,7 +176,7 @@ class Vault:
         )
 
     def expire_holders(self, connection: Connection, *, now: datetime) -> int:
-        """End every hold whose time is over; gives their number."""
+        """End every hold whose time is over, and forget whom nobody came to retire; gives their number."""
         over = schema.vault_holders.c.until <= now
         gone = (
             connection.execute(delete(schema.vault_holders).where(over).returning(schema.vault_holders.c.retirement_id))
@@ -169,12 +185,16 @@ class Vault:
         )
         for retirement_id in sorted(set(gone)):
             self._shred_if_free(connection, retirement_id=retirement_id, now=now)
-        return len(gone)
+        return len(gone) + intakes.expire(connection, now=now)
 
     def unknown_keys(self, connection: Connection) -> list[str]:
         """Ids of ring keys that entries need and the ring has not got."""
-        used = connection.execute(select(schema.vault.c.key_id).distinct()).scalars().all()
-        return sorted(set(used) - set(self._keys.vault))
+        used = {
+            key_id
+            for table in (schema.vault, schema.intakes)
+            for key_id in connection.execute(select(table.c.key_id).distinct()).scalars()
+        }
+        return sorted((used - set(self._keys.vault)) | jobs.unknown_keys(connection, keys=self._keys))
 
     def _shred_if_free(self, connection: Connection, *, retirement_id: str, now: datetime) -> None:
         # The entry is locked first: two last holders letting go at once must not each see the other's hold.
@@ -195,6 +215,14 @@ class Vault:
             data_key = unwrap(keys=self._keys, retirement_id=retirement_id, key_id=key_id, wrapped=wrapped)
             self._opened.keep(retirement_id, data_key)
         return data_key
+
+
+@cache
+def _hold_longer(dialect: str) -> Executable:
+    statement = insert_into(schema.vault_holders, dialect=dialect)
+    return statement.on_conflict_do_update(
+        index_elements=["retirement_id", "holder"], set_={"until": statement.excluded.until}
+    )
 
 
 @cache

@@ -19,12 +19,13 @@ _COUNTED_NOBODY = "body.value == 0"
 
 
 def with_defaults(plan: Plan) -> Plan:
-    """The same plan with its services' defaults written into lookup, facts, successors and steps."""
+    """The same plan with its services' defaults written into lookup, values asked for besides, facts, successors and steps."""
     lookup = _inheriting(plan.subject.lookup, plan.services.get(plan.subject.lookup.service))
+    also = {id: _inheriting(asked, plan.services.get(asked.service)) for id, asked in plan.subject.also.items()}
     facts = {id: _inheriting(fact, plan.services.get(fact.service)) for id, fact in plan.facts.items()}
     successors = {id: _successor(policy, plan.services) for id, policy in plan.successors.items()}
     steps = {id: _step(step, plan.services.get(step.service or "")) for id, step in plan.steps.items()}
-    subject = plan.subject.model_copy(update={"lookup": lookup})
+    subject = plan.subject.model_copy(update={"lookup": lookup, "also": also})
     return plan.model_copy(update={"subject": subject, "facts": facts, "successors": successors, "steps": steps})
 
 

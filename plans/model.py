@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from plans.fields import Duration, Expression, Identifier, PlanModel, StatusCode, Template
+from plans.mirror import Mirror, MirroredStates
 from plans.requests import Request
 from plans.services import Service
 
@@ -20,6 +21,10 @@ class Lookup(PlanModel):
     request: Request = Field(description="What it is asked. 404 and 410 (or no row) mean that it doesn't know them.")
     fields: dict[Identifier, Expression] = Field(
         default={}, description="Read from the answer into the vault; templates name them as `subject.x`."
+    )
+    absent_when: Expression | None = Field(
+        default=None,
+        description="True over the answer where it is about somebody else, or about nobody: then it counts as a 404.",
     )
     absent_unchecked: str | None = Field(
         default=None,
@@ -36,10 +41,33 @@ class Absent(StrEnum):
     PROCEED = "proceed"
 
 
+class AlsoAsked(PlanModel):
+    """One more value of the person, from another service. Asked once, after the first lookup, and kept like its fields."""
+
+    service: Identifier = Field(description="The service that is asked; on the lookup's queue.")
+    request: Request = Field(description="What it is asked; it may only read.")
+    value: Expression = Field(description="The value, read from the answer.")
+    absent: tuple[StatusCode, ...] = Field(
+        default=(404, 410), description="Answers that mean that there is none: null."
+    )
+    otherwise_null: bool = Field(
+        default=False, description="Null, too, where the service refuses or patience runs out: the retirement goes on."
+    )
+    patience: Duration = Field(default=_DAY, description="How long failures are tried again, counted from the first.")
+
+
 class Subject(PlanModel):
     """Who is retired."""
 
+    given: tuple[Identifier, ...] = Field(
+        default=(),
+        description="Personal values by which the source knows the person (a username). Whoever starts the retirement hands "
+        "them over sealed, never through Temporal; requests name them as `subject.x`, the lookup's, too.",
+    )
     lookup: Lookup = Field(description="Where the person is looked up.")
+    also: dict[Identifier, AlsoAsked] = Field(
+        default={}, description="More values of the person, from other services; templates name them as `subject.x`."
+    )
     absent: Absent = Field(default=Absent.REFUSE, description="What happens when the lookup does not know the person.")
 
 
@@ -221,6 +249,9 @@ class MailSettings(PlanModel):
 
     sender: str = Field(alias="from", description="Who writes: `name@host`, or `Name <name@host>`.")
     support: str | None = Field(default=None, description="Whom the person may write to.")
+    to_person: bool = Field(
+        default=True, description="Is the person written to? Not, where another system writes to them already."
+    )
     operators: tuple[str, ...] = Field(
         default=(), description="Who hears of what is held or ERRORED, and of a legal deadline that comes near."
     )
@@ -293,6 +324,44 @@ class LastResort(PlanModel):
     )
 
 
+class Find(PlanModel):
+    """Asked before the step's request: by which id the service knows the person, or that it doesn't know them.
+
+    It only reads. What it found is kept before the request is made, so that a repeat after a crash asks for the same again.
+    """
+
+    request: Request = Field(description="What is asked; it may only read.")
+    save: dict[Identifier, Expression] = Field(
+        default={},
+        description="Read from the answer into the vault; the step's request names it as `saved.<step>.x`, too.",
+    )
+    absent: tuple[StatusCode, ...] = Field(
+        default=(404, 410), description="Answers that mean that nothing is there: the step ends as `absent`."
+    )
+
+
+class FollowUp(PlanModel):
+    """How to ask, when a step was accepted, what became of it in the end. The retirement doesn't wait for it.
+
+    The record lists it as open until the service says that it is done or failed, or until its time is over: then it has failed.
+    """
+
+    request: Request = Field(description="What is asked; it may only read. It may name what the step itself has saved.")
+    done: Expression = Field(description="True over the answer when the service has finished.")
+    failed: Expression | None = Field(default=None, description="True over the answer when the service has given up.")
+    first: Duration = Field(
+        default=timedelta(hours=1), description="How long after it was accepted it is asked for the first time."
+    )
+    every: Duration = Field(
+        default=_DAY, description="How often it is asked then. An answer that can't be used is waited out, too."
+    )
+    duration: Duration = Field(
+        alias="for",
+        default=timedelta(days=60),
+        description="How long it is asked, from when it was accepted; the vault keeps the person's values meanwhile.",
+    )
+
+
 class Retain(PlanModel):
     """A retention ground: the data stays, on purpose."""
 
@@ -336,6 +405,23 @@ class Step(PlanModel):
         default=None,
         description="Transfer and erase steps: who takes over, one of `successors`; the request names them as `successor.x`.",
     )
+    find: Find | None = Field(
+        default=None, description="What is asked before the request: by which id it is to be made."
+    )
+    timeout: Duration | None = Field(
+        default=None,
+        description="How long the step's own request may take, at most 10m, in place of the service's `timeout`.",
+    )
+    longest_timeout: Duration | None = Field(
+        default=None,
+        description="After each request that got no answer in time the next may take twice as long, up to this; at most 10m. "
+        "Without it each may take the same.",
+    )
+    done_when: Expression | None = Field(
+        default=None,
+        description="A 2xx says that it is done only where this is true of the answer; "
+        "otherwise the step is tried again (`not_done`).",
+    )
     absent: tuple[StatusCode, ...] = Field(
         default=(), description="Answers that mean that nothing is there. 410 to a DELETE means it anyway."
     )
@@ -369,6 +455,24 @@ class Step(PlanModel):
         "Its probe then asks for the name: `gone` means free.",
     )
     retain: Retain | None = Field(default=None, description="The data stays, on this ground; nothing is asked.")
+    follow_up: FollowUp | None = Field(
+        default=None,
+        description="Erase steps only: how to ask, after the retirement, what became of what was accepted.",
+    )
+    manual: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What a person has to do; nothing is asked, and the record lists it as open until they say that it is done. "
+        "It is shown as it stands, so it holds no value of anybody's.",
+    )
+    mirrored: MirroredStates | None = Field(
+        default=None, description="Erase steps of a plan with a `mirror`: the source's states of this step."
+    )
+    deferrable: bool = Field(
+        default=False,
+        description="Mirrored steps of other services than the source: while the service fails, the steps after this one go on, "
+        "and those of its states that were not reached are skipped. `complete` waits for it.",
+    )
     patience: Duration = Field(default=_DAY, description="How long failures are tried again, counted from the first.")
 
 
@@ -395,6 +499,15 @@ class Plan(PlanModel):
     )
     successors: dict[Identifier, SuccessorPolicy] = Field(
         default={}, description="Who takes over what the person owned, by names that steps refer to."
+    )
+    mirror: Mirror | None = Field(
+        default=None,
+        description="A source that keeps a row with the state of each retirement: it decides where a run begins, and is told "
+        "how far it is.",
+    )
+    hold_for: Duration = Field(
+        default=timedelta(days=7),
+        description="How long what is held waits for a person. Then it goes back (before the point of no return) or stops.",
     )
     cool_off: CoolOff = Field(default=CoolOff(), description="The time in which the person may change their mind.")
     mail: MailSettings | None = Field(default=None, description="Who writes to whom. Without it nobody is told.")

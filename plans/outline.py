@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from plans.model import Plan, StepPhase
+from plans.model import Plan, Step, StepPhase
 from plans.services import Service
 from workflows.messages import Lane, PlanOutline, StepOutline
 from workflows.names import MAIN
 
 #: The shape of a stored document, raised with what the language gains: an older worker then holds a step that it doesn't
 #: understand, instead of doing half of it. Documents of every earlier format are still read.
-FORMAT = 3
+FORMAT = 4
 
 
 class UnknownPlanFormat(Exception):
@@ -70,13 +70,18 @@ def outline_of(plan: Plan, *, digest: str, cool_off: timedelta | None) -> PlanOu
         longest_cool_off=max(plan.cool_off.longest, duration),
         reminders=plan.cool_off.reminders,
         expedite_allowed=plan.cool_off.expedite == "allowed",
-        mails=plan.mail is not None,
+        mails=plan.mail is not None and plan.mail.to_person,
         operators=plan.mail is not None and bool(plan.mail.operators),
         admins=plan.mail is not None and bool(plan.mail.admins),
         recipients=plan.mail is not None and bool(plan.mail.recipients),
         successors=any(step.successor is not None for step in plan.steps.values()),
         mail_patience=plan.mail.patience if plan.mail is not None else timedelta(0),
         lookup=lane_of(plan, plan.subject.lookup.service),
+        has_mirror=plan.mirror is not None,
+        cancels_at_source=plan.mirror is not None
+        and (plan.mirror.cancel is not None or plan.mirror.cancel_by_hand is not None),
+        verifies_at_source=plan.mirror is not None and plan.mirror.verified_when is not None,
+        hold_for=plan.hold_for,
     )
 
 
@@ -98,9 +103,19 @@ def _steps_of(plan: Plan, phase: StepPhase) -> tuple[StepOutline, ...]:
             has_probe=step.probe is not None,
             retained_for=step.retain.duration if step.retain is not None else None,
             ground=step.retain.ground if step.retain is not None else None,
-            lane=lane_of(plan, step.service),
+            lane=lane_of(plan, _asked(plan, step)),
             has_assets=step.assets is not None,
+            is_mirrored=step.mirrored is not None,
+            first_look=step.follow_up.first if step.follow_up is not None else None,
+            is_deferrable=step.deferrable,
         )
         for id, step in plan.steps.items()
         if step.phase is phase
     )
+
+
+def _asked(plan: Plan, step: Step) -> str | None:
+    """The service that a step calls. Of one that a person does, only the source hears."""
+    if step.service is None and step.mirrored is not None and plan.mirror is not None:
+        return plan.mirror.service
+    return step.service

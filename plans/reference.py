@@ -54,12 +54,14 @@ OBJECTS = (
     Object(heading="## The plan", name=""),
     Object(heading="### subject", name="Subject", place="subject", noun="subject"),
     Object(heading="### subject.lookup", name="Lookup", place="subject.lookup", noun="lookup"),
+    Object(heading="### subject.also", name="AlsoAsked", place="subject.also.*", noun="value asked elsewhere"),
     Object(heading="### facts", name="Fact", place="facts.*", noun="fact"),
     Object(heading="### eligibility", name="Rule", place="eligibility", noun="rule"),
     Object(heading="### claims", name="Claim", place="claims", noun="claim"),
     Object(heading="### successors", name="SuccessorPolicy", place="successors.*", noun="policy"),
     Object(heading="### candidates", name="Candidates", place="successors.*.candidates", noun="candidates"),
     Object(heading="### suitable", name="Suitable", place="successors.*.suitable", noun="test of the role"),
+    Object(heading="### mirror", name="Mirror", place="mirror", noun="mirror"),
     Object(heading="### cool_off", name="CoolOff", place="cool_off", noun="cool-off"),
     Object(heading="### mail", name="MailSettings", place="mail", noun="mail settings"),
     Object(heading="### mail.recipients", name="Recipient", place="mail.recipients", noun="recipient"),
@@ -74,15 +76,18 @@ OBJECTS = (
     Object(heading="### auth: api_key", name="ApiKeyAuth", place="services.*.auth"),
     Object(heading="### auth: oauth2_client_credentials", name="ClientCredentialsAuth", place="services.*.auth"),
     Object(heading="## Steps", name="Step", place="steps.*", noun="step"),
+    Object(heading="### mirrored", name="MirroredStates", place="steps.*.mirrored", noun="mirrored states"),
     Object(heading="### assets", name="Assets", place="steps.*.assets", noun="assets"),
     Object(heading="### assets.owner", name="Owner", place="steps.*.assets.owner", noun="owner"),
+    Object(heading="### find", name="Find", place="steps.*.find", noun="question before it"),
     Object(heading="### probe", name="Probe", place="steps.*.probe", noun="probe"),
     Object(heading="### poll", name="Poll", place="steps.*.poll", noun="poll"),
+    Object(heading="### follow_up", name="FollowUp", place="steps.*.follow_up", noun="follow-up"),
     Object(heading="### undo", name="Undo", place="steps.*.undo", noun="undo"),
     Object(heading="### on_permanent", name="LastResort", place="steps.*.on_permanent", noun="last resort"),
     Object(heading="### retain", name="Retain", place="steps.*.retain", noun="retention ground"),
     Object(heading="## Requests", name="Request", noun="request"),
-    Object(heading="### Over HTTP", name="HttpRequest"),
+    Object(heading="### Over HTTP", name="HttpRequest", noun="request over HTTP"),
     Object(heading="### Of a database", name="SqlRequest"),
     Object(heading="### Of Python code", name="PythonRequest"),
 )
@@ -99,6 +104,7 @@ _NAME = TypeAdapter(Identifier).json_schema()["pattern"]
 #: A service's own value comes before these defaults.
 _INHERITED = {
     "Lookup": {"patience"},
+    "AlsoAsked": {"patience"},
     "Fact": {"patience"},
     "SuccessorPolicy": {"patience"},
     "Step": {"patience", "absent", "transient", "permanent"},
@@ -177,7 +183,7 @@ def _shown(place: str) -> str:
 
 
 def _row(about: Object, key: str, part: Schema, definitions: Mapping[str, Schema], *, required: bool) -> str:
-    default = f"`{part['default']}`" if "default" in part else ""
+    default = f"`{_written(part['default'])}`" if "default" in part else ""
     if key in _INHERITED.get(about.name, ()):
         default = f"the service's, else {default or 'none'}"
     # Where a key says no more than the object that it holds, pydantic leaves the description to that.
@@ -190,8 +196,8 @@ def _form(about: Object, key: str, part: Schema) -> str:
     at = f"{about.place}.{key}".removeprefix(".")
     if key in _template_keys(about.name):
         return _of_templates(part)
-    if part.get("$ref") == "#/$defs/Request":
-        return _link("Request")
+    if (name := part.get("$ref", "").rpartition("/")[2]) in ("Request", "HttpRequest"):
+        return _link(name)
     if at in PLACES:
         return _text_form(is_expression=PLACES[at].is_expression)
     if f"{at}.*" in PLACES:
@@ -201,6 +207,11 @@ def _form(about: Object, key: str, part: Schema) -> str:
     if f"{at}.*" in SECRET_PLACES:
         return "name → text with [secrets](#secrets)"
     return _either(_plain_forms(part))
+
+
+def _written(default: Any) -> Any:
+    """A default as plans write it."""
+    return str(default).lower() if isinstance(default, bool) else default
 
 
 def _template_keys(name: str) -> set[str]:
@@ -243,6 +254,8 @@ def _plain_forms(part: Schema) -> list[str]:
             return ["status code"]
         case {"type": "integer", "minimum": int(least), "maximum": int(most)}:
             return [f"{least} to {most}"]
+        case {"type": "boolean"}:
+            return ["`true`", "`false`"]
         case {"type": "string", "pattern": str(pattern)} if pattern == _NAME:
             return ["name"]
     return ["text"]

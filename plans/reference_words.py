@@ -80,8 +80,17 @@ NOTES = {
     "Assets": "Taken before anything is frozen, again after the cool-off, and again until nothing is left. "
     "The step's `request` is made for each asset under an `Idempotency-Key` of its own; "
     "`save`, `probe` and `poll` have no place beside it.",
+    "AlsoAsked": "Where there is none it is null: a query leaves it out, and no path can be made of it.",
+    "Mirror": "For a system that shows its own people where each retirement stands, and lets only one at a time work on it. "
+    "At a step's beginning and end the row is moved to the step's [two states](#mirrored), and at the end to `complete`, or to "
+    "`errored` where a step has failed. Whoever rescinds is taken back there by `cancel`. "
+    "A run begins behind the last step that the row shows as done, whoever did it; "
+    "a row in `errored`, `aborted` or `complete` is left as it is. "
+    "The lookup is asked for as long as the source is away: `patience` doesn't count there.",
+    "MirroredStates": "No state stands for two things. The `after` of mirrored steps gives them one order, "
+    "which is the order of the source's states.",
     "Owner": "A 409 or another refusal may mean that somebody else was faster: then this tells whose the asset is by now.",
-    "Step": "It has `service` and `request`, or `retain` in their place. "
+    "Step": "It has `service` and `request`, or `retain` or `manual` in their place. "
     "A freeze step needs `undo` or `no_undo`, an erase step `probe` or `unprobed`. "
     "A transfer step has `assets`, or is one request that is done once, as to make the account that assets go to.",
     "HttpRequest": "Each call that isn't a GET carries an `Idempotency-Key`, which is the same for every repeat of it.",
@@ -97,13 +106,15 @@ NAMES = {
     "tenant": "the tenant it was started with; null without one",
     "retirement_id": "the retirement's own id, which says nothing of the person",
     "pseudonym": "`deleted-…`: what stands for the person where something of theirs stays; the same in all services",
-    "subject": "`subject.x`: what [`fields`](#subjectlookup) of the lookup has read",
-    "saved": "`saved.<step>.x`: what `save` of an earlier step has read",
+    "subject": "`subject.x`: what [`fields`](#subjectlookup) of the lookup has read, what was `given` beforehand, and what "
+    "[`also`](#subjectalso) has asked for. Until the lookup is answered, only what was `given`",
+    "saved": "`saved.<step>.x`: what `save` or [`find`](#find) of an earlier step has read, or the step's own `find`",
     "successor": "`successor.id` and `successor.x`: who takes over, and what [`fields`](#suitable) has read of them; "
     "in a step that names a `successor`. In `suitable` only the id",
     "asset": "`asset.id`, `asset.type`, `asset.title`, `asset.x`: the one that is asked for, and what [`fields`](#assets) "
     "has read of it; in a step that has `assets`",
     "item": "one of the list that has been read, or of a [claim's](#claims) `each`",
+    "mirror": "the state to which the [row](#mirror) is moved, and the `note` that says why",
     "body": "the answer's JSON; `row`, `rows`, `value`, `affected` from a database; what Python code has returned",
     "headers": "the answer's headers, names in lower case (HTTP only)",
     "status": "the answer's status; 200 from a database and from Python code",
@@ -129,7 +140,8 @@ ANSWERS = (
     ),
     AnswerMeaning(
         answers="any other 2xx",
-        means="done. An unusable body matters only where a value is needed, and the step is then tried again",
+        means="done; where the step has `done_when`, only if that is true, and tried again otherwise. "
+        "An unusable body matters only where a value is needed, and the step is then tried again",
         kind="Done",
     ),
     AnswerMeaning(
@@ -171,6 +183,8 @@ RESULTS = {
     StepResult.FAILED: "refused for good, out of patience, or the person is still there: the retirement ends ERRORED "
     "(before the point of no return it goes back)",
     StepResult.SKIPPED: "left out by an operator, under their id and a reason code",
+    StepResult.MANUAL: "nothing was asked: a person has to do it, and `retire work` lists it as open until they say that "
+    "it is done",
 }
 
 HEAD = """# Plan reference
@@ -228,7 +242,7 @@ The first row that fits counts.
 A database answers 200, or 404 where a SELECT finds no row; a lost connection, a deadlock or a time limit is tried again, \
 a statement or value that it can't take is refused for good, a refused login is held.
 Python code answers 200, or 404 where it raises `NotThere`; `TryLater` means tried again, `Refused` refused for good.
-For a probe its `gone` stands in place of `absent`; for the lookup 404 and 410 do.
+For a probe its `gone` stands in place of `absent`, for `find` its own `absent`; for the lookup 404 and 410 do.
 """
 
 ANSWERS_END = """**Tried again**: until the patience is over, which begins with the first failure, and five times at least. \
@@ -239,7 +253,7 @@ after it, that it ends ERRORED once everything else is done. \
 An erase step that has `on_permanent` does that instead.
 
 **Held** means that somebody has to mend something. \
-The step looks again every few minutes and goes on by itself; after seven days the retirement goes back, \
+The step looks again every few minutes and goes on by itself; after [`hold_for`](#the-plan) the retirement goes back, \
 or ends ERRORED where the point of no return has been passed.
 
 **A wrong URL also answers 404.** \

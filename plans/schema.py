@@ -198,6 +198,8 @@ def _add_rules(definitions: dict[str, Schema]) -> None:
     definitions["Fact"]["dependentSchemas"] = {"items": _none_of("value")}
     step = definitions["Step"]
     beside_retain = {"phase", "after", "service", "retain"}
+    beside_manual = {"phase", "after", "manual", "mirrored", "patience"}
+    step["dependentRequired"] = {"deferrable": ["mirrored"]}
     step["allOf"] = [
         {
             "if": {"required": ["retain"]},
@@ -208,8 +210,12 @@ def _add_rules(definitions: dict[str, Schema]) -> None:
                 }
             },
             "else": {
-                "required": ["service", "request"],
-                "allOf": [_one_of("freeze", "undo", "no_undo"), _one_of("erase", "probe", "unprobed")],
+                "if": {"required": ["manual"]},
+                "then": {"properties": {key: False for key in step["properties"] if key not in beside_manual}},
+                "else": {
+                    "required": ["service", "request"],
+                    "allOf": [_one_of("freeze", "undo", "no_undo"), _one_of("erase", "probe", "unprobed")],
+                },
             },
         },
         *({"if": _is("phase", phase), "else": _none_of(*keys)} for phase, keys in _ONLY_IN.items()),
@@ -224,12 +230,15 @@ def _add_rules(definitions: dict[str, Schema]) -> None:
 _ONLY_IN = {
     "freeze": ("undo", "no_undo"),
     "transfer": ("assets",),
-    "erase": ("unprobed", "on_permanent"),
+    "erase": ("unprobed", "on_permanent", "mirrored", "follow_up", "manual"),
     "release": ("identifiers",),
 }
 
 #: Keys that mean nothing where the request is made for each asset.
-_NOT_OF_ASSETS = ("save", "probe", "poll", "absent_unchecked")
+_NOT_OF_ASSETS = (
+    *("find", "done_when", "timeout", "longest_timeout"),
+    *("save", "probe", "poll", "absent_unchecked"),
+)
 
 
 def _one_of(phase: str, one: str, other: str) -> Schema:

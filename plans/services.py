@@ -7,6 +7,9 @@ from pydantic import Discriminator, Field, Tag
 
 from plans.fields import Duration, Identifier, PlanModel, RateField, Reference, StatusCode, Template
 
+#: A header's name, or an authentication scheme's: a token in the words of RFC 9110 §5.6.2.
+_WORD = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+
 
 class NoAuth(PlanModel):
     """The service asks for no credentials."""
@@ -33,18 +36,36 @@ class ApiKeyAuth(PlanModel):
     """A fixed key in a header of its own."""
 
     type: Literal["api_key"] = "api_key"
-    header: str = Field(default="X-API-Key", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", description="The header's name.")
+    header: str = Field(default="X-API-Key", pattern=_WORD, description="The header's name.")
     key: Reference = Field(description="The key, as a secret reference.")
 
 
 class ClientCredentialsAuth(PlanModel):
-    """OAuth 2 client credentials (RFC 6749 §4.4). The token is shared by all calls of a worker, and renewed."""
+    """OAuth 2 client credentials (RFC 6749 §4.4). The token is shared by all calls of a worker, and renewed.
+
+    It is renewed before its `expires_in` is over; without one only when it is refused (401).
+    """
 
     type: Literal["oauth2_client_credentials"] = "oauth2_client_credentials"
     token_url: Reference = Field(description="Where tokens are given out.")
     client_id: Reference = Field(description="Who we are.")
     client_secret: Reference = Field(description="The secret, as a secret reference.")
     scope: str | None = Field(default=None, description="Asked for, where the service wants one.")
+    scheme: str = Field(
+        default="Bearer",
+        pattern=_WORD,
+        description="The word before the token in `Authorization`, where the service wants another one (`JWT`).",
+    )
+    credentials: Literal["basic", "body"] = Field(
+        default="basic",
+        description="How the token endpoint hears who we are: `basic` as `Authorization: Basic`, `body` by the form fields "
+        "client_id and client_secret, and no `Authorization` at all.",
+    )
+    form: dict[str, Reference] = Field(
+        default={},
+        description="More form fields of the token request, sent last and as written (`{token_type: jwt}`); "
+        "values may be secret references.",
+    )
 
 
 Auth = Annotated[

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plans.mirror import Mirror
 from plans.model import Assets, MailSettings, Plan, Probe, Step, SuccessorPolicy
 from plans.requests import KeyPath, Request, texts_in
 
@@ -42,10 +43,22 @@ _LISTED_ANSWER = Place(names=_INVENTORY | _ANSWER, is_expression=True)
 _LISTED_ITEM = Place(names=_INVENTORY | _ITEM, is_expression=True)
 _RECIPIENT = Place(names=_PERSON, is_expression=False)
 
+#: What a mirrored source's row says, over the lookup's answer.
+_ROW = Place(names=_CHOICE | _ANSWER, is_expression=True)
+
 #: Every kind of place by its keys, in reading order; `*` is an id that the plan chooses.
 PLACES: Mapping[str, Place] = {
-    "subject.lookup.request": Place(names=_IDS, is_expression=False),
-    "subject.lookup.fields.*": Place(names=_IDS | _ANSWER, is_expression=True),
+    "subject.lookup.request": Place(names=_IDS | _SUBJECT, is_expression=False),
+    "subject.lookup.absent_when": Place(names=_IDS | _SUBJECT | _ANSWER, is_expression=True),
+    "subject.lookup.fields.*": Place(names=_IDS | _SUBJECT | _ANSWER, is_expression=True),
+    "subject.also.*.request": Place(names=_CHOICE, is_expression=False),
+    "subject.also.*.value": Place(names=_CHOICE | _ANSWER, is_expression=True),
+    "mirror.state": _ROW,
+    "mirror.moved_at": _ROW,
+    "mirror.same_when": _ROW,
+    "mirror.update": Place(names=_CHOICE | frozenset({"mirror"}), is_expression=False),
+    "mirror.cancel": Place(names=_CHOICE, is_expression=False),
+    "mirror.verified_when": _ROW,
     "facts.*.request": Place(names=_IDS | _SUBJECT, is_expression=False),
     "facts.*.value": _FACT_ANSWER,
     "facts.*.items": _FACT_ANSWER,
@@ -71,6 +84,8 @@ PLACES: Mapping[str, Place] = {
     "mail.recipients.reference": _RECIPIENT,
     # Sent with the lookup, too, when nothing else is known yet.
     "services.*.headers.*": Place(names=_IDS, is_expression=False),
+    "steps.*.find.request": Place(names=_STEP | _SUCCESSOR, is_expression=False),
+    "steps.*.find.save.*": _STEP_ANSWER,
     # `asset` where the step has `assets`, `successor` where it names one.
     "steps.*.request": Place(names=_STEP | _ASSET | _SUCCESSOR, is_expression=False),
     "steps.*.assets.request": Place(names=_INVENTORY, is_expression=False),
@@ -83,12 +98,16 @@ PLACES: Mapping[str, Place] = {
     "steps.*.assets.settled_when": _LISTED_ITEM,
     "steps.*.assets.owner.request": Place(names=_STEP | _ASSET | _SUCCESSOR, is_expression=False),
     "steps.*.assets.owner.value": Place(names=_STEP | _ASSET | _SUCCESSOR | _ANSWER, is_expression=True),
+    "steps.*.done_when": _STEP_ANSWER,
     "steps.*.save.*": _STEP_ANSWER,
     "steps.*.probe.request": _STEP_TEMPLATE,
     "steps.*.probe.gone_when": _STEP_ANSWER,
     "steps.*.poll.url": _STEP_ANSWER,
     "steps.*.poll.done": _STEP_ANSWER,
     "steps.*.poll.failed": _STEP_ANSWER,
+    "steps.*.follow_up.request": _STEP_TEMPLATE,
+    "steps.*.follow_up.done": _STEP_ANSWER,
+    "steps.*.follow_up.failed": _STEP_ANSWER,
     "steps.*.undo.request": _STEP_TEMPLATE,
     "steps.*.undo.when": _STEP_CONDITION,
     "steps.*.on_permanent.request": Place(names=_STEP | _SUCCESSOR, is_expression=False),
@@ -109,6 +128,7 @@ SECRET_PLACES = frozenset(
         "services.*.auth.token_url",
         "services.*.auth.client_id",
         "services.*.auth.client_secret",
+        "services.*.auth.form.*",
     }
 )
 
@@ -136,7 +156,13 @@ def texts_of(plan: Plan) -> Iterator[PlacedText]:
     """Every template and expression of a plan, in reading order."""
     lookup = plan.subject.lookup
     yield from _of_request(lookup.request, ("subject", "lookup", "request"), "subject.lookup.request")
+    yield from _of_data(lookup.absent_when, ("subject", "lookup", "absent_when"), "subject.lookup.absent_when")
     yield from _of_data(lookup.fields, ("subject", "lookup", "fields"), "subject.lookup.fields.*")
+    for id, also in plan.subject.also.items():
+        yield from _of_request(also.request, ("subject", "also", id, "request"), "subject.also.*.request")
+        yield from _of_data(also.value, ("subject", "also", id, "value"), "subject.also.*.value")
+    if plan.mirror is not None:
+        yield from _of_mirror(plan.mirror)
     for id, fact in plan.facts.items():
         yield from _of_request(fact.request, ("facts", id, "request"), "facts.*.request")
         for name in ("value", "items", "next_page"):
@@ -159,14 +185,22 @@ def texts_of(plan: Plan) -> Iterator[PlacedText]:
 
 def texts_of_step(step: Step, at: KeyPath) -> Iterator[PlacedText]:
     """Those of one step, which stands at `at`."""
+    if step.find is not None:
+        yield from _of_request(step.find.request, (*at, "find", "request"), "steps.*.find.request")
+        yield from _of_data(step.find.save, (*at, "find", "save"), "steps.*.find.save.*")
     yield from _of_request(step.request, (*at, "request"), "steps.*.request")
     if step.assets is not None:
         yield from _of_assets(step.assets, (*at, "assets"))
+    yield from _of_data(step.done_when, (*at, "done_when"), "steps.*.done_when")
     yield from _of_data(step.save, (*at, "save"), "steps.*.save.*")
     yield from _of_probe(step.probe, (*at, "probe"), "steps.*.probe")
     if step.poll is not None:
         for name in ("url", "done", "failed"):
             yield from _of_data(getattr(step.poll, name), (*at, "poll", name), f"steps.*.poll.{name}")
+    if step.follow_up is not None:
+        yield from _of_request(step.follow_up.request, (*at, "follow_up", "request"), "steps.*.follow_up.request")
+        for name in ("done", "failed"):
+            yield from _of_data(getattr(step.follow_up, name), (*at, "follow_up", name), f"steps.*.follow_up.{name}")
     if step.undo is not None:
         yield from _of_request(step.undo.request, (*at, "undo", "request"), "steps.*.undo.request")
         yield from _of_data(step.undo.when, (*at, "undo", "when"), "steps.*.undo.when")
@@ -174,6 +208,14 @@ def texts_of_step(step: Step, at: KeyPath) -> Iterator[PlacedText]:
         path: KeyPath = (*at, "on_permanent")
         yield from _of_request(step.on_permanent.request, (*path, "request"), "steps.*.on_permanent.request")
         yield from _of_probe(step.on_permanent.probe, (*path, "probe"), "steps.*.on_permanent.probe")
+
+
+def _of_mirror(mirror: Mirror) -> Iterator[PlacedText]:
+    for name in ("state", "moved_at", "same_when"):
+        yield from _of_data(getattr(mirror, name), ("mirror", name), f"mirror.{name}")
+    yield from _of_request(mirror.update, ("mirror", "update"), "mirror.update")
+    yield from _of_request(mirror.cancel, ("mirror", "cancel"), "mirror.cancel")
+    yield from _of_data(mirror.verified_when, ("mirror", "verified_when"), "mirror.verified_when")
 
 
 def _of_policy(policy: SuccessorPolicy, at: KeyPath) -> Iterator[PlacedText]:

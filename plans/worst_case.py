@@ -45,15 +45,18 @@ def worst_case(plan: Plan, *, cool_off: timedelta) -> WorstCase:
 
     The cool-off runs from the request, so what comes before its end runs within it, as long as that is shorter.
     """
-    asked = [fact.patience for fact in plan.facts.values()] + [policy.patience for policy in plan.successors.values()]
-    ask = max([plan.subject.lookup.patience, *asked])
-    before = [Leg(name="lookup", duration=ask), *_longest_chain(plan.steps, StepPhase.FREEZE)]
-    legs = [Leg(name="cool-off", duration=cool_off)]
+    ask = _longest_look(plan, again=False)
+    before = [
+        *([Leg(name="lookup", duration=ask)] if ask > _NONE else []),
+        *_longest_chain(plan.steps, StepPhase.FREEZE),
+    ]
+    legs = [Leg(name="cool-off", duration=cool_off)] if cool_off > _NONE else []
     if sum((leg.duration for leg in before), _NONE) > cool_off:
         legs = before
-    if cool_off > _NONE:
+    asked_again = _longest_look(plan, again=True)
+    if cool_off > _NONE and asked_again > _NONE:
         # Without a cool-off no time has passed, and nobody is asked again.
-        legs.append(Leg(name="re-check", duration=ask))
+        legs.append(Leg(name="re-check", duration=asked_again))
     legs += _longest_chain(plan.steps, StepPhase.TRANSFER)
     legs += _longest_chain(plan.steps, StepPhase.ERASE)
     probed = [step.patience for step in plan.steps.values() if step.phase is StepPhase.ERASE and step.probe is not None]
@@ -61,6 +64,18 @@ def worst_case(plan: Plan, *, cool_off: timedelta) -> WorstCase:
         legs.append(Leg(name="verify", duration=max(probed)))
     legs += _longest_chain(plan.steps, StepPhase.RELEASE)
     return WorstCase(legs=tuple(legs))
+
+
+def _longest_look(plan: Plan, *, again: bool) -> timedelta:
+    """How long it takes to ask for everything that must be known of the person, or for what is asked again.
+
+    A mirrored source is asked for as long as it is away: nobody would be retired without it, and nobody ERRORED for it. Its
+    updates take of the patience of their steps.
+    """
+    also = () if again else plan.subject.also.values()
+    asked = (*also, *plan.facts.values(), *plan.successors.values())
+    looked_up = () if plan.mirror is not None else (plan.subject.lookup,)
+    return max((each.patience for each in (*looked_up, *asked)), default=_NONE)
 
 
 def shortest_deadline(deadline: LegalDeadline) -> timedelta:

@@ -16,7 +16,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.actions.dispatch import Actions
 from activities.cases import CaseActivities
+from activities.follow_ups import FollowUpActivities
 from activities.mail import MailActivities
+from activities.mirror import MirrorActivities
 from activities.smtp import SmtpSettings
 from activities.steps import StepActivities
 from activities.transfers import TransferActivities
@@ -26,6 +28,7 @@ from worker.attempt_log import AttemptLog
 from worker.heartbeats import Heartbeats
 from worker.settings import Settings
 from workflows.deliver_mail import DeliverMail
+from workflows.follow_up import FollowUp
 from workflows.names import MAIN, QUEUE, calls_queue
 from workflows.retire_user import RetireUser
 from workflows.transfer_ownership import TransferOwnership
@@ -66,11 +69,14 @@ def build_workers(
 ) -> list[Worker]:
     """The workers of a process: one for workflows, ledger and mail, and one a queue for calls of services."""
     steps = StepActivities(ledger=ledger, action=actions)
+    mirror = MirrorActivities(ledger=ledger, action=actions)
+    follow_ups = FollowUpActivities(ledger=ledger, action=actions)
     workers = []
     for queue in settings.queues:
         if queue == MAIN:
             workers.append(_records(client, settings, ledger, plans, workflow_runner))
-        workers.append(_calls(client, settings, steps, task_queue=calls_queue(None if queue == MAIN else queue)))
+        task_queue = calls_queue(None if queue == MAIN else queue)
+        workers.append(_calls(client, settings, steps, mirror, follow_ups, task_queue=task_queue))
     return workers
 
 
@@ -83,7 +89,7 @@ def _records(
     return Worker(
         client,
         task_queue=QUEUE,
-        workflows=[RetireUser, TransferOwnership, DeliverMail],
+        workflows=[RetireUser, TransferOwnership, DeliverMail, FollowUp],
         activities=[
             cases.open_case,
             cases.pass_point_of_no_return,
@@ -101,7 +107,15 @@ def _records(
     )
 
 
-def _calls(client: Client, settings: Settings, steps: StepActivities, *, task_queue: str) -> Worker:
+def _calls(
+    client: Client,
+    settings: Settings,
+    steps: StepActivities,
+    mirror: MirrorActivities,
+    follow_ups: FollowUpActivities,
+    *,
+    task_queue: str,
+) -> Worker:
     return Worker(
         client,
         task_queue=task_queue,
@@ -111,6 +125,9 @@ def _calls(client: Client, settings: Settings, steps: StepActivities, *, task_qu
             steps.run_step,
             steps.undo_step,
             steps.verify_erasure,
+            mirror.mirror_end,
+            mirror.cancel_at_source,
+            follow_ups.follow_up,
         ],
         interceptors=[AttemptLog(), Heartbeats()],
         max_concurrent_activities=_CALLS_AT_ONCE,

@@ -27,8 +27,18 @@ async def look_up(state: RetirementState, holding: Holding, *, again: bool = Fal
     outline = state.outline
     argument = CheckSubject(**state.case_ref(), again=again, now=workflow.now())
     call_id = "recheck" if again else "check"
-    checked = await _look(holding, argument, call_id=call_id, lane=outline.lookup, summary="look the person up")
-    if checked.refused is not None:
+    checked = await holding.call(
+        call_id,
+        lambda: calls.call_service(
+            Activity.CHECK_SUBJECT,
+            argument.model_copy(update={"adopt": state.adopted}),
+            CheckedSubject,
+            call_id=call_id,
+            summary="look the person up",
+            lane=outline.lookup,
+        ),
+    )
+    if checked.refused is not None or (checked.begin is not None and checked.begin.ended is not None):
         return checked
     present = checked.present
     for lane in _lanes(

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
-from workflows import calls, names, outcomes
+from workflows import calls, mirroring, names, outcomes
 from workflows.calls import CallFailed
 from workflows.doors import CaseDoors
 from workflows.holding import HoldEnded, Holding
@@ -42,9 +42,11 @@ POINT = "point_of_no_return"
 class Refused(Exception):
     """Something before the point of no return says that this is not to be done."""
 
-    def __init__(self, reason: Reason, code: str | None = None) -> None:
+    def __init__(self, reason: Reason, code: str | None = None, *, stops: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.code = reason, code
+        #: It isn't for this run to go back: it stops where it is, to be resumed.
+        self.stops = stops
 
 
 class CaseRun(CaseDoors):
@@ -164,7 +166,7 @@ class CaseRun(CaseDoors):
         await self._settle()
         return result_of(self._state, outcome=outcome, reason=reason, code=code)
 
-    async def _stop(self, direction: Direction) -> NoReturn:
+    async def _stop(self, direction: Direction, code: str | None = None) -> NoReturn:
         """ERRORED: closes the run as Failed, red in the UI and found by search; the case stays open for a resume."""
         self._enter(Phase.TELL)
         self._mailing.drop_posts()
@@ -173,12 +175,14 @@ class CaseRun(CaseDoors):
         await told
         self._state.outcome = Outcome.ERRORED
         await self._settle()
-        raise self._errored(direction)
+        raise self._errored(direction, code)
 
     def _errored(self, direction: Direction, code: str | None = None) -> ApplicationError:
         failed = [outcome for outcome in self._state.failed if not code]
         why = code or ", ".join(f"{outcome.step}: {outcome.code}" for outcome in failed)
-        where = "on the way back" if direction is Direction.BACK else "past the point of no return"
+        where = "past the point of no return" if self._state.past_return else "before the point of no return"
+        if direction is Direction.BACK:
+            where = "on the way back"
         result = result_of(self._state, outcome=Outcome.ERRORED, code=code)
         return ApplicationError(
             f"Stopped {where} ({why}). Resume with: retire resume {self._state.retirement_id}",
@@ -245,22 +249,44 @@ class CaseRun(CaseDoors):
     # --- calls and holds ---------------------------------------------------------------------------------------------
 
     async def _outcome(
-        self, activity: Activity, step: StepOutline, *, call_id: str, present: bool | None = None
+        self, activity: Activity, step: StepOutline, *, call_id: str, present: bool | None = None, aside: bool = False
     ) -> StepOutcome:
-        """Run a step or its undo to an outcome; a failure is one, too."""
-        argument = RunStep(**self._state.case_ref(), step=step.id, present=present, now=workflow.now())
+        """Run a step or its undo to an outcome; a failure is one, too. `aside`: the steps after it don't wait for it any more.
+
+        Raises:
+            CallFailed: its service fails, and the steps after it need not wait (`Failure.deferred_for`).
+        """
+        argument = RunStep(**self._state.case_ref(), step=step.id, present=present, now=workflow.now(), aside=aside)
         try:
             return await self._holding.call(
                 step.id,
                 lambda: calls.call_service(
-                    activity, argument, StepOutcome, call_id=call_id, summary=call_id, lane=step.lane
+                    activity,
+                    self._as_mirrored(argument, step) if step.is_mirrored and not aside else argument,
+                    StepOutcome,
+                    call_id=call_id,
+                    summary=call_id,
+                    lane=step.lane,
                 ),
             )
         except CallFailed as failed:
             failure = failed.failure
+            if failure.deferred_for is not None:
+                raise
             return outcomes.failed(step.id, code=failure.code, detail=failure.detail, now=workflow.now())
         except HoldEnded as ended:
             return outcomes.decided(step.id, ended=ended, now=workflow.now())
+
+    def _as_mirrored(self, run: RunStep, step: StepOutline) -> RunStep:
+        """What a mirrored step has to know besides: did this run begin it before, and what does the source's row say of it?"""
+        begin = self._state.begin
+        again = run.step in self._state.mirrored or self._state.adopted
+        self._state.mirrored.add(run.step)
+        working = not again and begin is not None and begin.working and begin.step == run.step
+        told = {"again": again, "working": working, "adopt": self._state.adopted, "defer": step.is_deferrable}
+        if mirroring.completes(self._state, step):
+            self._state.tried_to_complete = told["completes"] = True
+        return run.model_copy(update=told)
 
     async def _move(self, step: str, move: Callable[[], Awaitable[Moved]]) -> Moved:
         """Move the case, or lose a claim or a successor, or be told to wait for what is handed over to its subject.

@@ -11,10 +11,10 @@ from temporalio import workflow
 from workflows import cooling_off, names, reading
 from workflows.mailing import Mailing
 from workflows.messages import Answer, Decide, MessageRow, Status, Wish
-from workflows.names import Mail, Phase
+from workflows.names import HeldCause, Mail, Phase
 from workflows.state import RetirementState, status_of
 
-_DECISIONS = ("retry", "skip", "done", "close")
+_DECISIONS = ("retry", "skip", "done", "close", "adopt")
 
 
 class CaseDoors:
@@ -61,7 +61,9 @@ class CaseDoors:
     def _decide(self, wish: Decide) -> Answer:
         if wish.step is None or wish.step not in self._state.holds:
             return self._answer(names.DECIDE, wish, accepted=False, code="not_held")
-        if wish.decision == "adopt":
+        if wish.decision == "adopt" and not (
+            self._state.outline.has_mirror and self._state.holds[wish.step].cause is HeldCause.CONFLICT
+        ):
             return self._answer(names.DECIDE, wish, accepted=False, code="nothing_to_adopt")
         if wish.decision not in _DECISIONS:
             return self._answer(names.DECIDE, wish, accepted=False, code="unknown_decision")

@@ -63,17 +63,18 @@ class Holding:
         now = workflow.now()
         known = self._state.holds.get(step)
         since = known.since if known else now
-        expires_at = holds.expires_at(since=since)
+        expires_at = holds.expires_at(since=since, hold_for=self._state.hold_for)
         hold = self._state.holds[step] = Hold(step=step, cause=cause, code=code, since=since, expires_at=expires_at)
         if known is None:
             self._changed(hold)
         if now >= expires_at:
+            self._state.expired[step] = cause
             self.end(step)
             raise HoldEnded("expired")
         try:
             await workflow.wait_condition(
                 lambda: step in self._state.decisions,
-                timeout=holds.next_look(since=since, now=now),
+                timeout=holds.next_look(since=since, now=now, hold_for=self._state.hold_for),
                 timeout_summary=f"{step} is held: look again",
             )
         except TimeoutError:
@@ -81,7 +82,9 @@ class Holding:
         self._state.leave_if_rescinded()
         # A timeout says nothing about who was first: a decision may have come with it.
         decided = self._state.decisions.pop(step, None)
-        if decided is not None and decided.decision != "retry":
+        if decided is not None and decided.decision == "adopt":
+            self._state.adopted = True
+        elif decided is not None and decided.decision != "retry":
             self.end(step)
             raise HoldEnded(decided.decision or "close", decided)
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from workflows.names import MAIN, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
+from workflows.names import MAIN, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult, WorkState
 
 
 class Message(BaseModel):
@@ -64,7 +64,7 @@ class Extend(Wish):
 
 
 class Decide(Wish):
-    """An operator's way out of a hold: `retry`, `skip`, `done`, `close`. (`adopt` needs a mirrored source.)"""
+    """An operator's way out of a hold: `retry`, `skip`, `done`, `close`; `adopt` where a source's row is another's."""
 
     step: str | None = None
     decision: str | None = None
@@ -116,6 +116,12 @@ class StepOutline(Message):
     lane: Lane = Lane()
     #: It moves what the person owns, one by one.
     has_assets: bool = False
+    #: A source is told when it begins and ends.
+    is_mirrored: bool = False
+    #: How long after it was accepted is asked for the first time what became of it; None: never.
+    first_look: timedelta | None = None
+    #: While its service is failing the steps after it go on.
+    is_deferrable: bool = False
 
 
 class PlanOutline(Message):
@@ -141,6 +147,13 @@ class PlanOutline(Message):
     mail_patience: timedelta = timedelta(days=3)
     #: Where lookup, facts and rules are asked, with the probes that lie on the same lane.
     lookup: Lane = Lane()
+    #: A source keeps a row of the retirement: it decides where a run begins.
+    has_mirror: bool = False
+    #: It can be asked to take a request back.
+    cancels_at_source: bool = False
+    #: It is asked at the end whether something is left of the person.
+    verifies_at_source: bool = False
+    hold_for: timedelta = timedelta(days=7)
 
     @property
     def steps(self) -> tuple[StepOutline, ...]:
@@ -158,6 +171,8 @@ class StepOutcome(Message):
     until: datetime | None = None
     by: str | None = None
     at: datetime | None = None
+    #: The last mirrored step has told the source, too, that all is done.
+    completed: bool = False
 
 
 class OpenCase(Message):
@@ -188,6 +203,8 @@ class OpenedCase(Message):
     ended: tuple[StepOutcome, ...] = ()
     undone: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
+    #: Steps that earlier runs have begun, and that didn't end.
+    unended: tuple[str, ...] = ()
 
 
 class CaseRef(Message):
@@ -210,6 +227,20 @@ class CheckSubject(CaseRef):
     now: datetime
     lane: Lane | None = None
     choose: bool = False
+    #: An operator says that whoever has left the source's row at work doesn't come back.
+    adopt: bool = False
+
+
+class Begin(Message):
+    """Where a run begins by the source's row: before `step`, behind all of them (None), or not at all (`ended`)."""
+
+    step: str | None = None
+    #: The row says that this very step is at work: its call is repeated, without saying so again.
+    working: bool = False
+    #: Nobody has begun with it yet.
+    waiting: bool = False
+    #: The source says that it is over: nothing is done or written.
+    ended: Outcome | None = None
 
 
 class CheckedSubject(Message):
@@ -220,6 +251,8 @@ class CheckedSubject(Message):
     present: tuple[str, ...] = ()
     #: Who takes over was chosen, too: no inventory lies on another lane.
     chosen: bool = False
+    #: Where a mirrored source says that the run begins.
+    begin: Begin | None = None
 
 
 class RunStep(CaseRef):
@@ -228,6 +261,40 @@ class RunStep(CaseRef):
     step: str
     now: datetime
     present: bool | None = None
+    #: For a step that is mirrored: it was begun before in this run, so the source's row tells how far it came.
+    again: bool = False
+    #: The source's row says already that it is at work.
+    working: bool = False
+    #: What somebody else has done with it counts as done.
+    adopt: bool = False
+    #: Behind this step nothing is left to do: the source is told so in the same go.
+    completes: bool = False
+    #: Where its service is failing it is to be deferred, so that the steps after it need not wait.
+    defer: bool = False
+    #: It was deferred: it is tried beside the steps after it, and the source's row is theirs by now.
+    aside: bool = False
+
+
+class MirrorEnd(CaseRef):
+    """Input of mirror_end: tell the source that all is done, or which step failed."""
+
+    outcome: Outcome
+    now: datetime
+    failed_step: str | None = None
+    #: It was tried before, with the last step: the source's row tells whether it came through.
+    again: bool = False
+
+
+class Mirrored(Message):
+    """The source's row shows the end. `code`: what its last look found wrong."""
+
+    code: str | None = None
+
+
+class CancelAtSource(CaseRef):
+    """Input of cancel_at_source: the person has changed their mind, and the source is to know."""
+
+    now: datetime
 
 
 class PassPoint(Message):
@@ -340,6 +407,8 @@ class Failure(Message):
     held: HeldCause | None = None
     #: The steps concerned, where one call asks about several.
     steps: tuple[str, ...] = ()
+    #: It is to be tried again beside the steps after it, no sooner than after this.
+    deferred_for: timedelta | None = None
 
 
 class Progress(Message):
@@ -438,3 +507,29 @@ class CheckTransfer(CaseRef):
 
     steps: tuple[str, ...]
     now: datetime
+
+
+class AskFollowUp(CaseRef):
+    """Input of follow_up: what became of a step that was accepted?"""
+
+    step: str
+
+
+class FollowedUp(Message):
+    """What is known by now. `next_look_at` is None where it has ended, or somebody has said how it ended."""
+
+    state: WorkState
+    next_look_at: datetime | None = None
+    code: str | None = None
+    #: Operators have to hear of it: it failed, and nobody else says so.
+    alarms: bool = False
+
+
+class FollowUpOf(CaseRef):
+    """Input of FollowUp. `look_at` is when it is asked next."""
+
+    step: str
+    lane: Lane
+    look_at: datetime
+    #: How long operators are tried to be told of a failure; None where the plan names none.
+    mail_patience: timedelta | None = None

@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeKey
 WORKFLOW_TYPE = "RetireUser"
 MAIL_WORKFLOW_TYPE = "DeliverMail"
 TRANSFER_WORKFLOW_TYPE = "TransferOwnership"
+FOLLOW_UP_WORKFLOW_TYPE = "FollowUp"
 WORKFLOW_ID_PREFIX = "retire-user-"
 TRANSFER_WORKFLOW_ID_PREFIX = "transfer-ownership-"
 
@@ -54,6 +55,9 @@ class Activity(StrEnum):
     SEND_MAIL = "send_mail"
     TAKE_UP_TRANSFER = "take_up_transfer"
     CHECK_TRANSFER = "check_transfer"
+    MIRROR_END = "mirror_end"
+    CANCEL_AT_SOURCE = "cancel_at_source"
+    FOLLOW_UP = "follow_up"
 
 
 class Phase(StrEnum):
@@ -112,6 +116,20 @@ class StepResult(StrEnum):
     UNVERIFIED = "unverified"
     FAILED = "failed"
     SKIPPED = "skipped"
+    MANUAL = "manual"
+
+    @property
+    def was_accepted(self) -> bool:
+        """Did a service take it on, so that it can be asked later what became of it?"""
+        return self in (StepResult.ERASED, StepResult.UNVERIFIED, StepResult.DONE)
+
+
+class WorkState(StrEnum):
+    """How far work is that outlives its retirement, or that a person does."""
+
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
 
 
 class AssetResult(StrEnum):
@@ -171,12 +189,13 @@ class Mail(StrEnum):
     NO_SUCCESSOR = "no_successor"
     HANDOVER = "handover"
     DISCLOSED = "disclosed"
+    WORK_FAILED = "work_failed"
 
     @property
     def audience(self) -> Audience:
         """Whom it is for."""
         match self:
-            case Mail.ERRORED | Mail.HELD | Mail.DEADLINE:
+            case Mail.ERRORED | Mail.HELD | Mail.DEADLINE | Mail.WORK_FAILED:
                 return Audience.OPERATORS
             case Mail.NO_SUCCESSOR | Mail.HANDOVER:
                 return Audience.ADMINS
@@ -232,3 +251,8 @@ def transfer_workflow_id(*, user_id: str, tenant: str | None = None) -> str:
 def mail_workflow_id(*, retirement_id: str, mail: Mail, number: str = "") -> str:
     """The workflow id under which a mail that can't be sent at once is delivered. `number` tells mails of a kind apart."""
     return f"mail-{retirement_id}-{mail}" + (f"-{number}" if number else "")
+
+
+def follow_up_workflow_id(*, retirement_id: str, step: str) -> str:
+    """The workflow id under which is asked what became of a step that was accepted."""
+    return f"follow-up-{retirement_id}-{step}"

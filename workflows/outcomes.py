@@ -6,6 +6,9 @@ from workflows.holding import HoldEnded
 from workflows.messages import StepOutcome, StepOutline
 from workflows.names import Reason, StepResult
 
+#: The code of a step that a mirrored source says is done, whoever did it.
+AT_SOURCE = "at_source"
+
 
 def failed(step: str, *, code: str, detail: str | None = None, now: datetime) -> StepOutcome:
     """A step that is out of patience, or was refused for good."""
@@ -29,3 +32,18 @@ def retained(step: StepOutline, *, requested_at: datetime, now: datetime) -> Ste
     assert step.retained_for is not None
     until = requested_at + step.retained_for
     return StepOutcome(step=step.id, result=StepResult.RETAINED, detail=step.ground, until=until, at=now)
+
+
+def deferred(step: str, *, now: datetime) -> StepOutcome:
+    """What the steps after a deferred one are told of it: they need not wait. It is no outcome, and is never recorded."""
+    return StepOutcome(step=step, result=StepResult.SKIPPED, code="deferred", at=now)
+
+
+def at_source(step: str, *, now: datetime) -> StepOutcome:
+    """A step that a mirrored source says is done, whoever did it."""
+    return StepOutcome(step=step, result=StepResult.DONE, code=AT_SOURCE, at=now)
+
+
+def was_accepted(outcome: StepOutcome) -> bool:
+    """Has a service of the plan taken it on in this retirement? What somebody else did, or decided, it can't be asked about."""
+    return outcome.result.was_accepted and outcome.by is None and outcome.code != AT_SOURCE

@@ -5,17 +5,21 @@ every way leads on, and the work is finished or stops as ERRORED, to be resumed.
 """
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from workflows import asking, cooling_off, names, outcomes, reading
+from workflows import asking, cooling_off, mirroring, names, outcomes, reading
+from workflows.beside import Beside
 from workflows.calls import CallFailed
 from workflows.case_run import POINT, CaseRun, Refused
 from workflows.doors import Doors
+from workflows.following import Following
 from workflows.holding import HoldEnded
 from workflows.messages import Moved, Result, Start, StepOutcome, StepOutline
+from workflows.mirroring import NotMirrored
 from workflows.names import Activity, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
 from workflows.step_graph import run_graph
 
@@ -23,6 +27,11 @@ from workflows.step_graph import run_graph
 @workflow.defn(name=names.WORKFLOW_TYPE)
 class RetireUser(CaseRun, Doors):
     """One workflow a retirement. Address it as `retire-user-{user_id}`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._beside = Beside()
+        self._following = Following(state=self._state)
 
     @workflow.run
     async def run(self, *raw: Any) -> Result:
@@ -46,6 +55,8 @@ class RetireUser(CaseRun, Doors):
                 return await self._go_back(Reason.RESCINDED)
             case "past_return", _:
                 self._state.past_return = True
+                if self._state.outline.has_mirror:
+                    await self._look_at_source()
                 return await self._go_forward()
         refused = await self._until_return(self._before_return())
         while refused is None:
@@ -60,6 +71,8 @@ class RetireUser(CaseRun, Doors):
             if passed.successor_lost:
                 return await self._go_back(Reason.NO_SUCCESSOR, "successor_retiring")
             refused = await self._until_return(self._await_inheritance())
+        if refused.stops:
+            await self._stop(Direction.FORWARD, refused.code)
         return await self._go_back(refused.reason, refused.code)
 
     # --- before the point of no return -------------------------------------------------------------------------------
@@ -77,7 +90,7 @@ class RetireUser(CaseRun, Doors):
     async def _before_return(self) -> None:
         await self._check()
         await self._freeze()
-        if self._is_cooling_off():
+        if self._is_cooling_off() and not mirroring.has_begun(self._state):
             await self._cool_off()
             await self._check(again=True)  # weeks have passed
 
@@ -100,11 +113,22 @@ class RetireUser(CaseRun, Doors):
         except CallFailed as failed:
             raise Refused(Reason.LOOKUP_FAILED, failed.failure.code) from None
         except HoldEnded:
-            raise Refused(Reason.HOLD_EXPIRED) from None
+            raise Refused(Reason.HOLD_EXPIRED, stops=self._state.outline.has_mirror) from None
         if checked.refused is not None:
             raise Refused(checked.refused, checked.code)
         if not again:
             self._state.present = checked.present
+        if checked.begin is not None:
+            if checked.begin.ended is Outcome.ERRORED:
+                raise Refused(Reason.ERRORED_BEFORE, "errored_at_source", stops=True)
+            mirroring.begin_where(self._state, checked.begin)
+
+    async def _look_at_source(self) -> None:
+        """A resumed run begins where the source's row says."""
+        try:
+            await self._check(again=True)
+        except Refused as refused:
+            await self._stop(Direction.FORWARD, refused.code or refused.reason)
 
     async def _freeze(self) -> None:
         self._enter(Phase.FREEZE)
@@ -170,6 +194,11 @@ class RetireUser(CaseRun, Doors):
             # Only now: nobody is to take over the name of a half-deleted account.
             and await self._run_phase(Phase.RELEASE, self._state.outline.release)
         )
+        if self._state.outline.has_mirror:
+            try:
+                await mirroring.tell_end(self._state, self._holding, finished=finished)
+            except NotMirrored as unmirrored:
+                await self._stop(Direction.FORWARD, unmirrored.code)
         if not finished:
             await self._stop(Direction.FORWARD)
         return await self._close(Outcome.COMPLETE, Mail.COMPLETE, Mail.HANDOVER, Mail.DISCLOSED)
@@ -179,6 +208,8 @@ class RetireUser(CaseRun, Doors):
         if steps:
             self._enter(phase)
         ended = await run_graph(steps, self._run_step)
+        ended += await self._beside.all_ended()
+        await self._following.all_begun()
         return not any(outcome.result is StepResult.FAILED for outcome in ended)
 
     async def _run_step(self, step: StepOutline) -> StepOutcome:
@@ -186,10 +217,34 @@ class RetireUser(CaseRun, Doors):
         if ended is None and step.retained_for is not None:  # a resumed run whose plan came to keep something
             self._state.conclude(self._retained(step))
         elif ended is None or ended.result is StepResult.FAILED:
-            present = step.id in self._state.present if step.has_probe else None
             self._state.begun_at[step.id] = workflow.now()
-            self._state.conclude(await self._outcome(Activity.RUN_STEP, step, call_id=step.id, present=present))
+            if step.id in self._state.deferred:  # by an earlier run
+                return self._defer(step, after=timedelta(0))
+            try:
+                self._state.conclude(await self._call_step(step))
+            except CallFailed as deferred:
+                return self._defer(step, after=deferred.failure.deferred_for or timedelta(0))
+        self._following.begin(step, self._state.outcomes[step.id])
         return self._state.outcomes[step.id]
+
+    async def _call_step(self, step: StepOutline, *, aside: bool = False) -> StepOutcome:
+        present = step.id in self._state.present if step.has_probe else None
+        return await self._outcome(Activity.RUN_STEP, step, call_id=step.id, present=present, aside=aside)
+
+    def _defer(self, step: StepOutline, *, after: timedelta) -> StepOutcome:
+        """Its service fails: it goes on being tried while the steps after it are done."""
+        self._state.deferred.add(step.id)
+        self._beside.begin(self._run_aside(step, after=after))
+        return outcomes.deferred(step.id, now=workflow.now())
+
+    async def _run_aside(self, step: StepOutline, *, after: timedelta) -> StepOutcome:
+        if after:
+            await workflow.sleep(after, summary=f"{step.id} is deferred: try again")
+        outcome = await self._call_step(step, aside=True)
+        self._state.deferred.discard(step.id)
+        self._state.conclude(outcome)
+        self._following.begin(step, outcome)
+        return outcome
 
     async def _verify_erasure(self) -> bool:
         if any(step.has_probe for step in self._state.outline.erase):
@@ -208,6 +263,11 @@ class RetireUser(CaseRun, Doors):
         if self._state.opened.reason is not None:
             reason, code = self._state.opened.reason, self._state.opened.code
         await self._turn_back(reason, code)
+        if self._state.outline.cancels_at_source and reason is Reason.RESCINDED and code is None:
+            try:
+                await mirroring.cancel(self._state, self._holding)
+            except NotMirrored as unmirrored:
+                await self._stop(Direction.BACK, unmirrored.code)
         freeze = {step.id: step for step in self._state.outline.freeze}
         for step in reversed([id for id in self._state.frozen if freeze[id].has_undo]):
             self._state.undone[step] = await self._outcome(Activity.UNDO_STEP, freeze[step], call_id=f"{step}:undo")

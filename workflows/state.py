@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from workflows import names
 from workflows.messages import (
+    Begin,
     Decide,
     Hold,
     MessageRow,
@@ -21,7 +22,7 @@ from workflows.messages import (
     StepOutline,
     StepStatus,
 )
-from workflows.names import Outcome, Phase, Reason, StepResult
+from workflows.names import HeldCause, Outcome, Phase, Reason, StepResult
 
 #: Outcomes after which nothing is left at a service.
 GONE = frozenset({StepResult.ERASED, StepResult.ABSENT, StepResult.SCRUBBED, StepResult.UNVERIFIED, StepResult.DONE})
@@ -50,6 +51,18 @@ class RetirementState:
     undone: dict[str, StepOutcome] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     decisions: dict[str, Decide] = field(default_factory=dict)
+    #: What was held until its time was over, and why.
+    expired: dict[str, HeldCause] = field(default_factory=dict)
+    #: Where a mirrored source says that the run begins.
+    begin: Begin | None = None
+    #: Mirrored steps that this run has begun: from then on the source's row tells how far they are.
+    mirrored: set[str] = field(default_factory=set)
+    #: Steps whose service fails: they are tried beside the steps after them.
+    deferred: set[str] = field(default_factory=set)
+    #: The last mirrored step was to tell the source that all is done.
+    tried_to_complete: bool = False
+    #: An operator said that whoever else moved the source's row doesn't come back.
+    adopted: bool = False
     messages: list[MessageRow] = field(default_factory=list)
     messages_recorded: int = 0
     outcome: Outcome | None = None
@@ -78,6 +91,11 @@ class RetirementState:
         """When the cool-off ends; only asked for once the case is open."""
         assert self.cool_off_ends_at is not None
         return self.cool_off_ends_at
+
+    @property
+    def hold_for(self) -> timedelta:
+        """How long what is held waits for a person."""
+        return self.outline.hold_for
 
     def conclude(self, outcome: StepOutcome) -> None:
         """Take a step's outcome; what only this run knows of goes into the record when the case is closed."""
@@ -212,6 +230,8 @@ def _steps_of(state: RetirementState) -> tuple[StepStatus, ...]:
                 shown_state = "undone"
             elif outcome is not None:
                 shown_state = outcome.result.value
+            elif step.id in state.deferred:
+                shown_state = "deferred"
             else:
                 shown_state = "running" if begun else "waiting"
             shown.append(

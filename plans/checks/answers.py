@@ -140,6 +140,9 @@ def _believing(draft: Draft) -> Iterator[tuple[KeyPath, str | None, object, Sequ
                 yield (*at, "absent"), step.service, asked.request, asked.absent, None
             continue
         yield ("steps", id), step.service, step.request, step.absent, step.absent_unchecked
+        if step.find is not None:
+            at = ("steps", id, "find")
+            yield at, step.service, step.find.request, step.find.absent, step.absent_unchecked
         if step.undo is not None and step.undo.absent is not None:
             at = ("steps", id, "undo")
             yield at, step.service, step.undo.request, step.undo.absent, step.absent_unchecked
@@ -157,6 +160,8 @@ def _lists_of(draft: Draft) -> Iterator[tuple[KeyPath, Sequence[str], dict[str, 
         if isinstance(service, HttpService):
             lists = {"absent": service.absent, "transient": service.transient, "permanent": service.permanent}
             yield ("services", id), list(lists), lists
+    for id, also in draft.written.subject.also.items():
+        yield ("subject", "also", id), ["absent"], {"absent": also.absent}
     for id, fact in draft.written.facts.items():
         yield ("facts", id), ["absent"], {"absent": fact.absent}
     for id, policy in draft.written.successors.items():
@@ -167,6 +172,8 @@ def _lists_of(draft: Draft) -> Iterator[tuple[KeyPath, Sequence[str], dict[str, 
         if step.assets is not None:
             for path, asked in _lists_of_assets(step.assets, (*at, "assets")):
                 yield path, ["absent"], {"absent": asked.absent}
+        if step.find is not None:
+            yield (*at, "find"), ["absent"], {"absent": step.find.absent}
         whole = draft.plan.steps[id]
         yield at, _said(step), _of_step(whole)
         if step.undo is not None and step.undo.absent is not None:
@@ -184,8 +191,8 @@ def _of_step(step: Step) -> dict[str, tuple[int, ...]]:
 
 
 def _is_read(at: KeyPath) -> bool:
-    """Is `absent` there about what only reads: a fact, candidates, what the person owns?"""
-    return at[0] in ("facts", "successors") or at[2:3] == ("assets",)
+    """Is `absent` there about what only reads: a value, a fact, candidates, what the person owns, what is asked first?"""
+    return at[0] in ("subject", "facts", "successors") or at[2:3] in (("assets",), ("find",))
 
 
 def _wrong(name: str, code: int, *, is_list: bool) -> tuple[Severity, str] | None:

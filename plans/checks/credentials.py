@@ -29,6 +29,13 @@ _SECRET = re.compile(
 _PERHAPS_SECRET = re.compile(r"secret|passw|passphrase|cookie|api[-_]?key", re.IGNORECASE)
 #: `user:password@` in a URL, with what stands for the password.
 _PASSWORD = re.compile(r"^[^:/]+://[^/@]*?:((?:\$\{[^}]*\}|[^@/$])*)@")
+#: Form fields of a token request that the plan doesn't write as such, and what it writes instead.
+_SENT_ANYWAY = {
+    "grant_type": "it is always client_credentials: remove it",
+    "client_id": "write it as auth.client_id, and `credentials: body` to send it in the form",
+    "client_secret": "write it as auth.client_secret, and `credentials: body` to send it in the form",
+    "scope": "write it as auth.scope",
+}
 _MEND = "write ${env:NAME} or ${file:/path}, and put the secret there"
 
 
@@ -65,6 +72,19 @@ def spelling(draft: Draft) -> Iterator[Finding]:
                 yield error(Check.REFERENCE, at, "has a reference, and none is resolved here; write the scope out")
 
 
+def forms(draft: Draft) -> Iterator[Finding]:
+    """Fields of a token request's form that are sent anyway."""
+    for id, service in draft.written.services.items():
+        if isinstance(service, HttpService) and isinstance(service.auth, ClientCredentialsAuth):
+            for name in service.auth.form:
+                if (said := _SENT_ANYWAY.get(name)) is not None:
+                    yield error(
+                        Check.TOKEN_FORM,
+                        ("services", id, "auth", "form", name),
+                        f"would replace what the token request says by itself; {said}",
+                    )
+
+
 def in_clear(draft: Draft) -> Iterator[Finding]:
     """Secrets that stand in the file: whoever reads the plan has them."""
     for id, service in draft.written.services.items():
@@ -81,6 +101,8 @@ def in_clear(draft: Draft) -> Iterator[Finding]:
             yield from _named_like_secrets(service.settings, (*at, "settings"))
         if isinstance(service, HttpService):
             yield from _named_like_secrets(service.headers, (*at, "headers"))
+            if isinstance(service.auth, ClientCredentialsAuth):
+                yield from _named_like_secrets(service.auth.form, (*at, "auth", "form"))
             if isinstance(service.auth, BearerAuth) and service.auth.token.lower().startswith("bearer"):
                 path = (*at, "auth", "token")
                 yield error(Check.HEADER, path, "begins with Bearer, which is put before it anyway; leave it out")
@@ -108,6 +130,8 @@ def _texts_of(service: Service) -> Iterator[tuple[KeyPath, str]]:
             for name in ("token", "username", "password", "key", "token_url", "client_id", "client_secret"):
                 if isinstance(text := getattr(auth, name, None), str):
                     yield ("auth", name), text
+            for name, text in getattr(auth, "form", {}).items():
+                yield ("auth", "form", name), text
         case SqlService(database_url=database_url):
             yield ("database_url",), database_url
         case _:

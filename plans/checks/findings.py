@@ -34,6 +34,10 @@ class Check(StrEnum):
     NOTHING_TO_DO = "nothing-to-do"
     RETAIN_ALONE = "retain-alone"
     WRONG_PHASE = "wrong-phase"
+    FIND = "find"
+    FOLLOW_UP = "follow-up"
+    MANUAL = "manual"
+    DEFERRABLE = "deferrable"
     NO_UNDO = "no-undo"
     UNDO_TWICE = "undo-twice"
     UNPROBED = "unprobed"
@@ -54,6 +58,14 @@ class Check(StrEnum):
     BECOMES = "becomes"
     SQL_LIMIT = "sql-limit"
     NAME_TAKEN = "name-taken"
+    # A source that keeps the row of a retirement.
+    MIRROR = "mirror"
+    MIRRORED = "mirrored"
+    MIRROR_STATES = "mirror-states"
+    MIRROR_ORDER = "mirror-order"
+    MIRROR_UPDATE = "mirror-update"
+    MIRROR_QUEUE = "mirror-queue"
+    MIRROR_RATE = "mirror-rate"
     # Templates and expressions.
     TEMPLATE = "template"
     UNKNOWN_VALUE = "unknown-value"
@@ -86,10 +98,12 @@ class Check(StrEnum):
     ADDRESS = "address"
     PLAIN_HTTP = "plain-http"
     REFERENCE = "reference"
+    TOKEN_FORM = "token-form"  # noqa: S105 - the name of a check
     SECRET_IN_CLEAR = "secret-in-clear"  # noqa: S105 - the name of a check
     NOT_HERE = "not-here"
     # Time.
     NO_TIME = "no-time"
+    HOLD_FOR = "hold-for"
     SHORT_TIME = "short-time"
     TOO_LONG = "too-long"
     TIMEOUT = "timeout"
@@ -98,9 +112,12 @@ class Check(StrEnum):
     # Rules and people.
     FACT_QUEUE = "fact-queue"
     FACT_RATE = "fact-rate"
+    ALSO_QUEUE = "also-queue"
+    ALSO_RATE = "also-rate"
     SUCCESSOR_QUEUE = "successor-queue"
     SUCCESSOR_RATE = "successor-rate"
     UNUSED_FACT = "unused-fact"
+    UNUSED_VALUE = "unused-value"
     FACT_VALUE = "fact-value"
     CODE_TWICE = "code-twice"
     MAIL_ADDRESS = "mail-address"

@@ -20,8 +20,11 @@ _WHY_NOT = {
     "pseudonym": "it stands for the person in what steps leave behind",
     "successor": "only requests of steps that name a successor know who takes over, and a policy's `suitable`",
     "asset": "only what is asked for each of a step's assets knows one",
+    "mirror": "only mirror.update moves the source's row",
     "item": "only what is read from each item of a list, or claimed for it, knows one",
 } | dict.fromkeys(ANSWER, "it is the service's answer, and there is none here")
+#: What is read from the very answer in which the person is looked for.
+_AS_LOOKED_UP = frozenset({"mirror.state", "mirror.moved_at", "mirror.same_when"})
 _SAVED_BY_THEN = "an inventory is taken before any step has saved anything"
 
 
@@ -60,7 +63,7 @@ def _dashed(draft: Draft, placed: PlacedText, name: DottedName) -> str | None:
 
 def _unknown(draft: Draft, placed: PlacedText, name: DottedName) -> str | None:
     root, *rest = name
-    if root not in placed.allows:
+    if root not in placed.allows or (root == "subject" and _is_too_early(draft, placed)):
         return _out_of_place(draft, placed, name)
     if (lacking := _lacking(draft, placed, root)) is not None:
         return f"'{root}' can't be named here: {lacking}"
@@ -72,11 +75,14 @@ def _unknown(draft: Draft, placed: PlacedText, name: DottedName) -> str | None:
             return (
                 f"unknown value 'successor.{rest[0]}'; only successor.id is known here: the answer says the rest (body)"
             )
+        if root == "mirror":
+            return f"unknown value 'mirror.{rest[0]}'; only mirror.state and mirror.note are known; write one of them"
         return _missing(root, rest[0], holder) if holder.is_known else None
     if root != "saved" or len(rest) < 2 or rest[0] not in draft.written.steps:
         return None
-    at = ("steps", rest[0], "save")
-    saves = _Holder(known=draft.names(*at), where=".".join(at), is_known=draft.knows(*at))
+    at, found = ("steps", rest[0], "save"), ("steps", rest[0], "find", "save")
+    known = [*draft.names(*at), *draft.names(*found)]
+    saves = _Holder(known=known, where=".".join(at), is_known=draft.knows(*at) and draft.knows(*found))
     return _missing(f"saved.{rest[0]}", rest[1], saves) if rest[1] not in saves.known and saves.is_known else None
 
 
@@ -105,7 +111,7 @@ def _holder_of(draft: Draft, placed: PlacedText, root: str) -> _Holder | None:
     """What stands behind a name here; None where the plan doesn't say (an answer, an item)."""
     match root:
         case "subject":
-            return _mapping(draft, "subject", "lookup", "fields")
+            return _subject(draft, placed)
         case "facts":
             return _mapping(draft, "facts")
         case "saved":
@@ -117,7 +123,31 @@ def _holder_of(draft: Draft, placed: PlacedText, root: str) -> _Holder | None:
             return _successor(draft, placed.path[:2])
         case "asset":
             return _asset(draft, placed.path[:2])
+        case "mirror":
+            return _Holder(known=["state", "note"], where="", is_known=True)
     return None
+
+
+def _subject(draft: Draft, placed: PlacedText) -> _Holder:
+    """What is given beforehand, what the lookup reads from its answer, and what others are asked besides."""
+    found = _mapping(draft, "subject", "lookup", "fields")
+    given = list(draft.written.subject.given)
+    if _is_looking_up(placed):
+        return _Holder(known=given, where="subject.given", is_known=draft.is_whole("subject", "given"))
+    also = _mapping(draft, "subject", "also") if placed.path[:2] != ("subject", "also") else None
+    known = [*given, *found.known, *(also.known if also is not None else [])]
+    is_known = found.is_known and draft.is_whole("subject", "given") and (also is None or also.is_known)
+    return _Holder(known=known, where=found.where, is_known=is_known)
+
+
+def _is_looking_up(placed: PlacedText) -> bool:
+    """Is the person only being looked up, so that nothing is known but what was given beforehand?"""
+    return placed.path[:2] == ("subject", "lookup") or placed.place in _AS_LOOKED_UP
+
+
+def _is_too_early(draft: Draft, placed: PlacedText) -> bool:
+    """Is nothing known of the person yet?"""
+    return _is_looking_up(placed) and not draft.written.subject.given and draft.is_whole("subject", "given")
 
 
 def _mapping(draft: Draft, *path: str) -> _Holder:
@@ -155,6 +185,8 @@ def _missing(root: str, name: str, holder: _Holder) -> str:
 def _out_of_place(draft: Draft, placed: PlacedText, name: DottedName) -> str:
     root = name[0]
     allows = [name for name in OURS if name in placed.allows and _lacking(draft, placed, name) is None]
+    if _is_too_early(draft, placed):
+        allows.remove("subject")
     allowed = ", ".join(allows)
     if root in _WHY_NOT:
         why = _SAVED_BY_THEN if root == "saved" and placed.path[0] == "steps" else _WHY_NOT[root]

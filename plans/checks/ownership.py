@@ -12,6 +12,10 @@ from plans.requests import HttpRequest, KeyPath, Method, Request, SqlRequest
 
 #: Fields that have no place beside `assets`, and why. Others are told by their phase.
 _NOT_OF_ASSETS = {
+    "find": "the inventory tells which assets there are",
+    "done_when": "an asset counts as moved once the inventory lists it no more",
+    "timeout": "the request is made for each asset, in the time that the service gives any call",
+    "longest_timeout": "the request is made for each asset, in the time that the service gives any call",
     "save": "the request is made for each asset, and nothing of an answer is kept",
     "probe": "the inventory is taken again until nothing is left",
     "poll": "an asset counts as moved once the inventory lists it no more",

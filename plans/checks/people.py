@@ -38,7 +38,8 @@ def readers(draft: Draft) -> Iterator[Finding]:
     """Mails that nobody gets."""
     mail = draft.written.mail
     if mail is None:
-        if draft.is_whole("mail"):
+        # Whoever asked at a mirrored source is told by it.
+        if draft.is_whole("mail") and draft.is_whole("mirror") and draft.written.mirror is None:
             yield warning(
                 Check.NO_MAIL,
                 ("mail",),
@@ -52,7 +53,7 @@ def readers(draft: Draft) -> Iterator[Finding]:
             "names nobody, so nobody hears of what is held or ERRORED; add an address that somebody reads",
         )
     fields: KeyPath = ("subject", "lookup", "fields")
-    if "email" not in draft.names(*fields) and draft.knows(*fields):
+    if mail.to_person and "email" not in draft.names(*fields) and draft.knows(*fields):
         yield warning(
             Check.NO_MAIL,
             fields,

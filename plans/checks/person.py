@@ -18,8 +18,13 @@ from plans.template_places import PlacedText
 _PERSON = frozenset({"user_id", "subject", "saved", "pseudonym"})
 _WHAT = {
     Role.LOOKUP: "finds the same person for everybody",
+    Role.ALSO: "asks the same for everybody",
+    Role.UPDATE: "moves the same row for everybody",
+    Role.CANCEL: "takes back the same request for everybody",
+    Role.FIND: "finds the same for everybody",
     Role.DEED: "does the same for everybody",
     Role.PROBE: "asks the same for everybody",
+    Role.FOLLOW_UP: "asks the same for everybody",
     Role.UNDO: "does the same for everybody",
     Role.LAST_RESORT: "does the same for everybody",
     Role.SUITABLE: "asks the same about every successor",

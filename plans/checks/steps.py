@@ -14,6 +14,10 @@ _ABOUT_A_REQUEST = (
     "request",
     "assets",
     "successor",
+    "find",
+    "timeout",
+    "longest_timeout",
+    "done_when",
     "absent",
     "absent_unchecked",
     "transient",
@@ -26,6 +30,10 @@ _ABOUT_A_REQUEST = (
     "no_undo",
     "on_permanent",
     "identifiers",
+    "follow_up",
+    "manual",
+    "mirrored",
+    "deferrable",
     "patience",
 )
 #: Fields that belong to one phase, and why.
@@ -35,6 +43,9 @@ _PHASE_OF = {
     "no_undo": (StepPhase.FREEZE, "only a freeze is ever taken back"),
     "unprobed": (StepPhase.ERASE, "only erasures have to be proved"),
     "on_permanent": (StepPhase.ERASE, "only an erasure has a last resort"),
+    "follow_up": (StepPhase.ERASE, "only an erasure goes on when the retirement is over"),
+    "manual": (StepPhase.ERASE, "nothing waits for a person, and only an erasure can be finished later"),
+    "mirrored": (StepPhase.ERASE, "the source's states are those of its erasure"),
     "identifiers": (StepPhase.RELEASE, "names are blocked or freed when everything else is gone"),
 }
 
@@ -84,14 +95,38 @@ def accounts(draft: Draft) -> Iterator[Finding]:
 def deeds(draft: Draft) -> Iterator[Finding]:
     """Steps that do nothing."""
     for id, step in draft.written.steps.items():
-        is_whole = all(draft.is_whole("steps", id, name) for name in ("request", "service", "retain"))
-        if is_whole and step.retain is None and (step.request is None or step.service is None):
+        is_whole = all(draft.is_whole("steps", id, name) for name in ("request", "service", "retain", "manual"))
+        is_deed = step.retain is None and step.manual is None
+        if is_whole and is_deed and (step.request is None or step.service is None):
             lacking = " and ".join(name for name in ("service", "request") if getattr(step, name) is None)
             yield error(
                 Check.NOTHING_TO_DO,
                 ("steps", id),
-                f"says not what to do; add {lacking} (or retain, where the data stays)",
+                f"says not what to do; add {lacking} (or retain, where the data stays; manual, where a person does it)",
             )
+
+
+def finds(draft: Draft) -> Iterator[Finding]:
+    """Asking first, and doing nothing with the answer; values that are kept twice under one name."""
+    for id, step in draft.written.steps.items():
+        at: KeyPath = ("steps", id, "find")
+        if step.find is None or not draft.is_whole(*at):
+            continue
+        if not step.find.save and not step.find.absent:
+            yield error(
+                Check.FIND,
+                at,
+                "is asked for nothing: it saves no value, and no answer of it means that nothing is there; "
+                "add save or absent, or remove it",
+            )
+        for name in step.find.save:
+            if name in step.save:
+                yield error(
+                    Check.FIND,
+                    (*at, "save", name),
+                    f"has the name of a value that the step's own save keeps, and saved.{id}.{name} can be only one of them; "
+                    "rename one",
+                )
 
 
 def undos(draft: Draft) -> Iterator[Finding]:

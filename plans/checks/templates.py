@@ -19,12 +19,18 @@ ANSWER = ("body", "headers", "status")
 #: Every name that a template may begin with, in the order in which they are told.
 OURS = (
     *("user_id", "tenant", "retirement_id", "pseudonym", "subject", "saved", "facts"),
-    *("successor", "asset", "item", *ANSWER),
+    *("successor", "asset", "item", "mirror", *ANSWER),
 )
 _ITEM = ("item",)
 #: What a condition or a value has to name, so that it isn't the same every time.
 _VARIES_BY = {
+    "subject.lookup.absent_when": ANSWER,
     "subject.lookup.fields.*": OURS,
+    "subject.also.*.value": ANSWER,
+    "mirror.state": ANSWER,
+    "mirror.moved_at": ANSWER,
+    "mirror.same_when": ANSWER,
+    "mirror.verified_when": ANSWER,
     "facts.*.value": ANSWER,
     "facts.*.items": ANSWER,
     "facts.*.next_page": ANSWER,
@@ -45,17 +51,25 @@ _VARIES_BY = {
     "steps.*.assets.next_page": ANSWER,
     "steps.*.assets.settled_when": _ITEM,
     "steps.*.assets.owner.value": ANSWER,
+    "steps.*.find.save.*": OURS,
+    "steps.*.done_when": ANSWER,
     "steps.*.save.*": OURS,
     "steps.*.probe.gone_when": ANSWER,
     "steps.*.poll.url": OURS,
     "steps.*.poll.done": ANSWER,
     "steps.*.poll.failed": ANSWER,
+    "steps.*.follow_up.done": ANSWER,
+    "steps.*.follow_up.failed": ANSWER,
     "steps.*.undo.when": ("subject", "saved"),
     "steps.*.on_permanent.probe.gone_when": ANSWER,
 }
-#: Here a constant is a lie: gone, done or failed whatever the service answers; a page that is always the next one;
-#: assets that are all the same one, or all settled already; a role that everybody has.
-_LIES = ("gone_when", "done", "failed", "next_page", "items", "value", "id", "settled_when")
+#: Here a constant is a lie: gone, absent, done or failed whatever the service answers; a page that is always the next one;
+#: assets that are all the same one, or all settled already; a role that everybody has; a row that is always everybody's.
+_LIES = (
+    *("gone_when", "absent_when", "done_when", "done", "failed"),
+    *("next_page", "items", "value", "id", "settled_when"),
+    *("state", "moved_at", "same_when", "verified_when"),
+)
 _SUITABLE = "successors.*.suitable.when"
 
 

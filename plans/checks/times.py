@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from plans.checks.draft import Draft
 from plans.checks.findings import Check, Finding, error, warning
-from plans.model import Plan
+from plans.model import Plan, Step
 from plans.requests import KeyPath
+from plans.services import Service
 from plans.worst_case import shortest_deadline, worst_case
 from workflows.durations import format_duration
 
@@ -14,6 +15,11 @@ from workflows.durations import format_duration
 LONGEST = timedelta(days=36_525)
 #: A call holds a slot and a connection for as long as this, in every worker.
 _LONGEST_CALL = timedelta(minutes=5)
+#: A step's own request may take longer than others, but an attempt with all that it asks must end before the worker's time
+#: for one is over (`workflows.calls.LONGEST_ATTEMPT`): it would be cut off then, and nothing be recorded.
+LONGEST_REQUEST, LONGEST_ATTEMPT = timedelta(minutes=10), timedelta(minutes=14)
+#: How long what is held may wait for a person.
+SHORTEST_HOLD, LONGEST_HOLD = timedelta(minutes=1), timedelta(days=30)
 _NONE = timedelta(0)
 #: Shorter ones serve tests and demos.
 _SHORTEST_COOL_OFF, _SHORTEST_PATIENCE = timedelta(hours=1), timedelta(minutes=1)
@@ -63,6 +69,56 @@ def timeouts(draft: Draft) -> Iterator[Finding]:
                 "is longer than 5m, and each call that hangs holds its place for so long; "
                 "write 5m or less, and poll where the work takes longer",
             )
+
+
+def step_timeouts(draft: Draft) -> Iterator[Finding]:
+    """Steps whose own request is given no time, or more than an attempt of ours may last."""
+    for id, step in draft.written.steps.items():
+        given = {"timeout": step.timeout, "longest_timeout": step.longest_timeout}
+        for name, time in given.items():
+            if time == _NONE:
+                path: KeyPath = ("steps", id, name)
+                yield error(Check.TIMEOUT, path, "is no time at all, so every call fails; write a few seconds")
+            elif time is not None and time > LONGEST_REQUEST:
+                yield error(
+                    Check.TIMEOUT,
+                    ("steps", id, name),
+                    "is longer than 10m, and each call that hangs holds its place for so long; "
+                    "write 10m or less, and poll where the work takes longer",
+                )
+        service = draft.plan.services.get(step.service or "")
+        is_read = draft.is_whole("steps", id) and draft.is_whole("services", step.service or "")
+        if (
+            service is not None
+            and is_read
+            and all(time is None or _NONE < time <= LONGEST_REQUEST for time in given.values())
+        ):
+            yield from _doubled(step, service, ("steps", id))
+
+
+def _doubled(step: Step, service: Service, at: KeyPath) -> Iterator[Finding]:
+    """Times for a step's request that can be kept one by one, and don't fit together."""
+    if step.timeout is None and step.longest_timeout is None:
+        return
+    first = service.timeout if step.timeout is None else step.timeout
+    if step.longest_timeout is not None and step.longest_timeout <= first:
+        whose = "the service's timeout" if step.timeout is None else "timeout"
+        yield error(
+            Check.TIMEOUT,
+            (*at, "longest_timeout"),
+            f"is not longer than {whose} ({format_duration(first)}), so no request is ever given more; "
+            "raise it, or leave it out",
+        )
+    longest = max(first, step.longest_timeout or first)
+    reads = (step.find is not None) + (step.probe is not None)
+    whole = longest + reads * service.timeout
+    if whole > LONGEST_ATTEMPT:
+        yield error(
+            Check.TIMEOUT,
+            (*at, "timeout" if step.longest_timeout is None else "longest_timeout"),
+            f"lets an attempt last {format_duration(whole)} with what find and probe may take, and it is cut off after 15m; "
+            "shorten it, or the service's timeout",
+        )
 
 
 def polls(draft: Draft) -> Iterator[Finding]:
@@ -137,6 +193,17 @@ def nearness(draft: Draft) -> Iterator[Finding]:
         )
 
 
+def holds(draft: Draft) -> Iterator[Finding]:
+    """Holds that are over before anybody has looked, or long after."""
+    time = draft.written.hold_for
+    if time < SHORTEST_HOLD:
+        what = "is shorter than a minute, so what is held is over before anybody can mend it; write 1m or more"
+        yield error(Check.HOLD_FOR, ("hold_for",), what)
+    elif time > LONGEST_HOLD:
+        what = "is longer than 30d, and what nobody has mended by then nobody will; write 30d or less"
+        yield error(Check.HOLD_FOR, ("hold_for",), what)
+
+
 def _times_of(plan: Plan) -> Iterator[tuple[KeyPath, timedelta, bool]]:
     """Each time, where it stands, and whether it may be none at all."""
     if isinstance(plan.deadline, timedelta):
@@ -145,6 +212,10 @@ def _times_of(plan: Plan) -> Iterator[tuple[KeyPath, timedelta, bool]]:
     if plan.cool_off.max is not None:
         yield ("cool_off", "max"), plan.cool_off.max, True
     yield ("subject", "lookup", "patience"), plan.subject.lookup.patience, False
+    for id, also in plan.subject.also.items():
+        yield ("subject", "also", id, "patience"), also.patience, False
+    if plan.mirror is not None:
+        yield ("mirror", "adopt_after"), plan.mirror.adopt_after, False
     if plan.mail is not None:
         yield ("mail", "patience"), plan.mail.patience, False
         yield ("mail", "deadline_near"), plan.mail.deadline_near, True
@@ -157,5 +228,9 @@ def _times_of(plan: Plan) -> Iterator[tuple[KeyPath, timedelta, bool]]:
             yield ("services", id, "patience"), service.patience, False
     for id, step in plan.steps.items():
         yield ("steps", id, "patience"), step.patience, False
+        if step.follow_up is not None:
+            times = {"first": step.follow_up.first, "every": step.follow_up.every, "for": step.follow_up.duration}
+            for name, time in times.items():
+                yield ("steps", id, "follow_up", name), time, False
         if step.retain is not None:
             yield ("steps", id, "retain", "for"), step.retain.duration, False

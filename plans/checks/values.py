@@ -12,7 +12,7 @@ from plans.template_places import PlacedText
 
 _ORDER = (StepPhase.FREEZE, StepPhase.TRANSFER, StepPhase.ERASE, StepPhase.RELEASE)
 #: Where a step may name what it has saved itself: these come after its request.
-_AFTER_THE_REQUEST = ("probe", "undo", "on_permanent")
+_AFTER_THE_REQUEST = ("probe", "undo", "on_permanent", "follow_up")
 #: What becomes of a retirement whose lookup knew nobody, where one of these names the person's values.
 _FAILING = {
     "steps": "this step would then fail for good",
@@ -30,8 +30,18 @@ def saved(draft: Draft) -> Iterator[Finding]:
             yield error(Check.SAVED_LATER, placed.path, why)
             continue
         other = draft.plan.steps[saver]
+        if placed.path[1] == saver and placed.path[2] == "probe" and other.find is not None and other.find.absent:
+            if _names_of(placed, saver) & other.find.save.keys():
+                yield warning(
+                    Check.SAVED_PERHAPS,
+                    placed.path,
+                    f"names what find saves, and nothing is saved where it finds nobody "
+                    f"({', '.join(map(str, other.find.absent))}): this step would then fail for good; "
+                    "probe by a value that is known anyway (subject.…)",
+                )
         is_deletion = isinstance(other.request, HttpRequest) and other.request.method is Method.DELETE
-        codes = sorted({*other.absent, *((410,) if is_deletion else ())})
+        found = other.find.absent if other.find is not None else ()
+        codes = sorted({*other.absent, *found, *((410,) if is_deletion else ())})
         # A step's own undo knows by what is missing that nothing was done.
         if codes and placed.path[1] != saver and draft.is_whole("steps", saver):
             yield warning(
@@ -46,9 +56,19 @@ def saved(draft: Draft) -> Iterator[Finding]:
 def _why_later(draft: Draft, placed: PlacedText, saver: str) -> str | None:
     steps, id = draft.written.steps, str(placed.path[1])
     if saver == id:
-        if placed.path[2] in _AFTER_THE_REQUEST:
+        is_found = (
+            steps[id].find is not None
+            and placed.path[2] != "find"
+            and not _names_of(placed, id) & steps[id].save.keys()
+        )
+        if is_found or placed.path[2] in _AFTER_THE_REQUEST:
             return None
         return "names what this very step saves, and that is saved after it; name another step's, or subject.…"
+    if steps[saver].deferrable:
+        return (
+            f"names saved.{saver}, and '{saver}' is deferrable: while its service fails, this step would run before it; "
+            f"remove deferrable there, or name subject.…"
+        )
     phase, other = steps[id].phase, steps[saver].phase
     if _ORDER.index(other) < _ORDER.index(phase) or saver in before(steps, id):
         return None
@@ -57,15 +77,22 @@ def _why_later(draft: Draft, placed: PlacedText, saver: str) -> str | None:
     return f"names saved.{saver}, and '{saver}' is of the {other} phase, after the {phase} phase; save it earlier"
 
 
+def _names_of(placed: PlacedText, saver: str) -> frozenset[str]:
+    """The values of a step's that are named here."""
+    return frozenset(name[2] for name in names_in(placed) if name[:2] == ("saved", saver) and len(name) > 2)
+
+
 def subject_perhaps(draft: Draft) -> Iterator[Finding]:
     """`subject.x` where the plan goes on without the lookup knowing the person."""
     if draft.written.subject.absent is not Absent.PROCEED:
         return
+    given = {("subject", name) for name in draft.written.subject.given}
     told: set[KeyPath] = set()
     for placed in draft.texts:
         at = placed.path[:2]
         failing = _FAILING.get(str(placed.path[1] if placed.path[0] == "mail" else placed.path[0]))
-        if failing is not None and at not in told and any(name[0] == "subject" for name in names_in(placed)):
+        named = [name for name in names_in(placed) if name[0] == "subject" and name[:2] not in given]
+        if failing is not None and at not in told and named:
             told.add(at)
             yield warning(
                 Check.SUBJECT_PERHAPS,

@@ -2,7 +2,8 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,11 +11,14 @@ from starter.access import connect, open_ledger, read_settings, run
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode, help_end
 from starter.forecast import Forecast, answer_to, meaning_of
+from starter.given import GivenFile, given_for, read_given
 from starter.options import By, Json, ReasonCode, Successor, Tenant, Wait, read_duration
 from starter.output import Output, columns
 from starter.starting import start_run, tell_result, watch
 
 if TYPE_CHECKING:
+    from plans.model import Plan
+    from worker.settings import Settings
     from workflows.messages import Start
 
 
@@ -43,6 +47,7 @@ def _start(
         ),
     ] = None,
     successor: Successor = None,
+    given: GivenFile = None,
     by: By = None,
     reason_code: ReasonCode = None,
     again: Annotated[bool, typer.Option("--again", help="Also where an earlier retirement is complete.")] = False,
@@ -67,8 +72,8 @@ def _start(
     start = _read(fields)
     out = Output(as_json=json)
     if dry_run:
-        return run(_show_forecast(start, out=out))
-    return run(_start_and_tell(start, out=out, wait=wait))
+        return run(_show_forecast(start, given=given, out=out))
+    return run(_start_and_tell(start, given=given, out=out, wait=wait))
 
 
 def _read(fields: dict[str, object]) -> "Start":
@@ -81,14 +86,19 @@ def _read(fields: dict[str, object]) -> "Start":
         raise typer.BadParameter(f"{error}.") from None
 
 
-async def _start_and_tell(start: "Start", *, out: Output, wait: bool) -> ExitCode:
-    async with open_ledger(read_settings()) as ledger:
+async def _start_and_tell(start: "Start", *, given: Path | None, out: Output, wait: bool) -> ExitCode:
+    settings = read_settings()
+    values = _values_of(given, plan=_plan_if_here(settings, start.plan))
+    async with open_ledger(settings) as ledger:
         case = await ledger.find(user_id=start.user_id, tenant=start.tenant)
-    answer = answer_to(start, case=case)
-    if answer != "opens_a_case" and answer != "already_running":
-        # The workflow decides, not we: the ledger may change meanwhile.
-        out.note(f"Note: this start will be {meaning_of(answer, case=case)}.")
-    client = await connect(out)
+        answer = answer_to(start, case=case)
+        if answer != "opens_a_case" and answer != "already_running":
+            # The workflow decides, not we: the ledger may change meanwhile.
+            out.note(f"Note: this start will be {meaning_of(answer, case=case)}.")
+        client = await connect(out)
+        if values and answer != "already_running":
+            # Before the run, which looks for it at once; beside one that is going on nobody would come for it.
+            await ledger.take_in(user_id=start.user_id, tenant=start.tenant, values=values, now=datetime.now(UTC))
     handle = await start_run(client, start)
     if wait:
         out.note(f"Started {handle.id}. Interrupting this command does not stop the retirement.")
@@ -98,12 +108,31 @@ async def _start_and_tell(start: "Start", *, out: Output, wait: bool) -> ExitCod
     return ExitCode.OK
 
 
-async def _show_forecast(start: "Start", *, out: Output) -> ExitCode:
+def _plan_if_here(settings: "Settings", name: str | None) -> "Plan | None":
+    """The plan, where it can be read here. Workers have it; whoever starts need not."""
+    from plans.loading import PlanError, Plans
+
+    try:
+        return Plans(settings.plans_dir, settings.plan).get(name)
+    except PlanError:
+        return None
+
+
+def _values_of(file: Path | None, *, plan: "Plan | None") -> dict[str, Any]:
+    """What is handed over with the start. Of a plan that isn't here nobody can tell what it needs: its check does."""
+    if plan is not None:
+        return given_for(plan, file)
+    return {} if file is None else read_given(file, names=None)
+
+
+async def _show_forecast(start: "Start", *, given: Path | None, out: Output) -> ExitCode:
     from plans.loading import Plans
     from plans.outline import snapshot_of
 
     settings = read_settings()
     plan = Plans(settings.plans_dir, settings.plan).get(start.plan)
+    if given is not None:
+        given_for(plan, given)
     ready, case = True, None
     try:
         async with open_ledger(settings) as ledger:

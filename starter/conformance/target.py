@@ -95,6 +95,8 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
     if step is None:
         asking = ", ".join(id for id, each in plan.steps.items() if each.request is not None)
         raise BadTarget(f"the plan has no step of this name; those that ask something: {asking}.")
+    if step.manual is not None:
+        raise BadTarget(f"the step {step_id} is done by a person (manual), so there is nothing to check.")
     if step.request is None or step.service is None:
         raise BadTarget(f"the step {step_id} keeps its data (retain), so there is nothing to check.")
     if step.phase is StepPhase.TRANSFER or step.successor is not None:
@@ -102,6 +104,11 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
             f"the step {step_id} hands something over, and checks with test users don't see what becomes of it. "
             "`retire plan try FILE --user ID` asks for the list and for who would take over; then retire a test user "
             "who owns something by `retire start ID --cool-off 0s --wait`, and look at whose it is."
+        )
+    if step.find is not None:
+        raise BadTarget(
+            f"the step {step_id} asks first by which id the person is known, and checks with test users don't. "
+            "`retire plan try FILE --user ID` asks it; then retire a test user by `retire start ID --cool-off 0s --wait`."
         )
     resort = step.on_permanent
     asked = [step.request, *([resort.request] if resort is not None else [])]
@@ -112,14 +119,22 @@ def target_in(plan: Plan, *, step_id: str) -> Target:
             f"the step {step_id} can't be checked alone: it names what {', '.join(others)} saves. "
             "Check that step, and then retire a test user by `retire start --cool-off 0s --wait`."
         )
-    return Target(
+    service = plan.services[step.service]
+    target = Target(
         plan=plan,
         step_id=step_id,
         step=step,
         service_id=step.service,
-        service=plan.services[step.service],
+        service=service.model_copy(update={"timeout": step.timeout or service.timeout}),
         request=step.request,
     )
+    if plan.subject.given and target.needs_subject:
+        raise BadTarget(
+            f"the step {step_id} knows a person by what is given beforehand ({', '.join(plan.subject.given)}), and test "
+            "users are known by their ids alone. `retire plan try FILE --user ID --given FILE` asks what only reads; "
+            "then retire a test user by `retire start ID --given FILE --cool-off 0s --wait`."
+        )
+    return target
 
 
 def target_of_url(url: str, *, token_env: str | None, absent: Sequence[int]) -> Target:

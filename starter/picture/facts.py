@@ -6,11 +6,12 @@ Secrets are references here, as the plan writes them; nothing is resolved, and n
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from starter.picture.mirroring import also_of, mirror_of, requests_at_the_source, states_of
 from starter.picture.ownership import assets_of, owning_steps, policies_of
 from starter.picture.values import receiver_of, what_is_kept, what_is_sent
 
 if TYPE_CHECKING:
-    from plans.model import Fact, Plan, Probe, Step
+    from plans.model import Fact, FollowUp, Plan, Probe, Step
     from plans.requests import Request
     from plans.services import Service
 
@@ -30,6 +31,8 @@ def facts_of(plan: "Plan") -> dict[str, Any]:
             "expedite": plan.cool_off.expedite,
         },
         "mail": _mail(plan),
+        "mirror": mirror_of(plan),
+        "hold_for": plan.hold_for,
         "phases": list(_phases(plan)),
         "services": [_service(plan, id, service) for id, service in plan.services.items()],
         "sent": what_is_sent(plan),
@@ -84,14 +87,19 @@ def _phases(plan: "Plan") -> Iterator[dict[str, Any]]:
     fact_names, codes = list(plan.facts), [rule.code for rule in plan.eligibility]
     yield {
         "phase": "check",
+        "given": list(plan.subject.given),
         "lookup": {
             "service": lookup.service,
             "request": lookup.request.title,
             "fields": list(lookup.fields),
             "absent": str(plan.subject.absent),
+            "absent_when": lookup.absent_when,
             "absent_unchecked": lookup.absent_unchecked,
-            "patience": lookup.patience,
+            # A source that keeps a row is asked for as long as it is away.
+            "patience": lookup.patience if plan.mirror is None else None,
         },
+        "row": plan.mirror.service if plan.mirror else None,
+        "also": also_of(plan),
         "facts": [_fact(id, fact) for id, fact in plan.facts.items()],
         "rules": [{"code": rule.code, "refuse_if": rule.refuse_if} for rule in plan.eligibility],
         "probes": [id for id, step in plan.steps.items() if _is_probed_at_the_check(step)],
@@ -128,9 +136,9 @@ def _mails(plan: "Plan") -> list[str]:
         return []
     hands_over = any(step.phase == "transfer" for step in plan.steps.values())
     wanted = {
-        "received": bool(plan.cool_off.duration),
-        "reminder": bool(plan.cool_off.reminders),
-        "complete": True,
+        "received": plan.mail.to_person and bool(plan.cool_off.duration),
+        "reminder": plan.mail.to_person and bool(plan.cool_off.reminders),
+        "complete": plan.mail.to_person,
         "handover": hands_over and bool(plan.mail.admins),
         "disclosed": bool(plan.mail.recipients),
     }
@@ -173,7 +181,17 @@ def _step(id: str, step: "Step") -> dict[str, Any]:
         "service": step.service,
         "successor": step.successor,
         "assets": assets_of(step.assets) if step.assets else None,
+        "find": {
+            "request": step.find.request.title,
+            "save": list(step.find.save),
+            "absent": list(step.find.absent),
+        }
+        if step.find
+        else None,
         "request": step.request.title if step.request else None,
+        "timeout": step.timeout,
+        "longest_timeout": step.longest_timeout,
+        "done_when": step.done_when,
         "probe": _probe(step.probe),
         "unprobed": step.unprobed,
         "undo": {"request": step.undo.request.title, "when": step.undo.when} if step.undo else None,
@@ -197,10 +215,25 @@ def _step(id: str, step: "Step") -> dict[str, Any]:
         if step.poll
         else None,
         "save": list(step.save),
+        "follow_up": _follow_up(step.follow_up) if step.follow_up else None,
+        "manual": step.manual,
+        "mirrored": states_of(step),
+        "deferrable": step.deferrable or None,
         "identifiers": str(step.identifiers) if step.identifiers else None,
         "retain": {"ground": step.retain.ground, "for": step.retain.duration} if step.retain else None,
-        # What is kept is asked nothing, so there is nothing to be patient with.
-        "patience": step.patience if step.retain is None else None,
+        # What is kept, and what a person does, is asked nothing, so there is nothing to be patient with but a source.
+        "patience": step.patience if step.request is not None or step.mirrored is not None else None,
+    }
+
+
+def _follow_up(follow_up: "FollowUp") -> dict[str, Any]:
+    return {
+        "request": follow_up.request.title,
+        "done": follow_up.done,
+        "failed": follow_up.failed,
+        "first": follow_up.first,
+        "every": follow_up.every,
+        "for": follow_up.duration,
     }
 
 
@@ -221,6 +254,7 @@ def _service(plan: "Plan", id: str, service: "Service") -> dict[str, Any]:
         "type": service.type,
         "address": address_of(service),
         "auth": auth.type if auth is not None else None,
+        "token": _token(service),
         "secrets": references_of(service, sent=sent),
         "headers": list(getattr(service, "headers", {})),
         "rate": str(service.limits.rate) if service.limits.rate is not None else None,
@@ -235,10 +269,23 @@ def _service(plan: "Plan", id: str, service: "Service") -> dict[str, Any]:
     }
 
 
+def _token(service: "Service") -> dict[str, Any] | None:
+    """How a renewable token is asked for and sent."""
+    from plans.services import ClientCredentialsAuth
+
+    auth = getattr(service, "auth", None)
+    if not isinstance(auth, ClientCredentialsAuth):
+        return None
+    return {"scheme": auth.scheme, "credentials": auth.credentials, "scope": auth.scope, "form": list(auth.form)}
+
+
 def requests_of(plan: "Plan") -> "Iterator[tuple[str, str, str, Request]]":
     """Every request of a plan in the order of the life: for what, to which purpose, at which service."""
     lookup = plan.subject.lookup
     yield "lookup", "look up", lookup.service, lookup.request
+    for id, asked in plan.subject.also.items():
+        yield id, "also", asked.service, asked.request
+    yield from requests_at_the_source(plan)
     for id, fact in plan.facts.items():
         yield id, "fact", fact.service, fact.request
     for id, policy in plan.successors.items():
@@ -251,11 +298,15 @@ def requests_of(plan: "Plan") -> "Iterator[tuple[str, str, str, Request]]":
                 continue
             if step.assets is not None:
                 yield id, "owned", step.service, step.assets.request
+            if step.find is not None:
+                yield id, "find", step.service, step.find.request
             yield id, "do", step.service, step.request
             if step.assets is not None and step.assets.owner is not None:
                 yield id, "owner", step.service, step.assets.owner.request
             if step.probe is not None:
                 yield id, "probe", step.service, step.probe.request
+            if step.follow_up is not None:
+                yield id, "follow-up", step.service, step.follow_up.request
             if step.undo is not None:
                 yield id, "undo", step.service, step.undo.request
             if step.on_permanent is not None:

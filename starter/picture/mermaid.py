@@ -66,7 +66,9 @@ def _said_of(phase: Mapping[str, Any]) -> list[str]:
             facts = [fact["fact"] for fact in phase["facts"]]
             codes = [rule["code"] for rule in phase["rules"]]
             policies = [policy["successor"] for policy in phase["successors"]]
-            said = {"facts": facts, "rules": codes, "probes": phase["probes"]}
+            also = [asked["value"] for asked in phase["also"]]
+            asked += _listed("row", [phase["row"]] if phase["row"] else [])
+            said = {"given": phase["given"], "also": also, "facts": facts, "rules": codes, "probes": phase["probes"]}
             said |= {"owned": phase["assets"], "successors": policies}
             return [*asked, *(line for word, values in said.items() for line in _listed(word, values))]
         case "cool_off":
@@ -96,9 +98,12 @@ def _said_of_step(step: Mapping[str, Any]) -> list[str]:
     if step["retain"]:
         return [name, f"keeps for {show(step['retain']['for'])}: {step['retain']['ground']}"]
     to = f"to {step['successor']}" if step["successor"] else ""
+    does = f"by hand: {step['manual']}" if step["manual"] else step["request"]
+    if step["mirrored"]:
+        return [name, f"{step['mirrored']['working']} → {step['mirrored']['done']}", does]
     if step["assets"]:
         return [name, f"each asset: {step['assets']['becomes']} {to}", step["request"]]
-    return [name, step["request"], *([to] if to else [])]
+    return [name, does, *([to] if to else [])]
 
 
 def _label(*texts: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from starter.output import show
 from starter.picture.layout import Line, Pair, laid_out
+from starter.picture.mirroring_text import also_pairs, given_pairs, mirror_pairs
 from starter.picture.ownership_text import assets_pairs, policy_pairs
 from starter.picture.rails import rows_of
 
@@ -49,6 +50,9 @@ def _head(facts: Mapping[str, Any]) -> Iterator[Pair]:
     yield Pair(key="plan", value=show(facts["plan"]))
     yield Pair(key="deadline", value=f"{law}{show(deadline['time'])} from the request")
     yield Pair(key="cool-off", value=_cool_off(cool_off))
+    yield Pair(key="held", value=f"what is held waits {show(facts['hold_for'])} for a person, then goes back or stops")
+    if facts["mirror"]:
+        yield from mirror_pairs(facts["mirror"])
     if mail is None:
         yield Pair(key="mail", value="none: nobody is told")
         return
@@ -87,13 +91,22 @@ def _phase(phase: Mapping[str, Any], width: int) -> list[Line]:
 
 def _check(phase: Mapping[str, Any]) -> Iterator[Pair]:
     lookup = phase["lookup"]
+    yield from given_pairs(phase["given"])
     yield Pair(key="look up", value=f"{lookup['service']}: {lookup['request']}")
     yield Pair(key="", value=f"reads into the vault: {show(lookup['fields'])}")
     unknown = {"refuse": "refuse the retirement", "proceed": "proceed all the same"}
     yield Pair(key="", value=f"not known there: {unknown[lookup['absent']]}")
     if lookup["absent_unchecked"]:
         yield Pair(key="", value=f"a 404 is believed: {lookup['absent_unchecked']}")
-    yield Pair(key="", value=f"patience {show(lookup['patience'])}")
+    if lookup["absent_when"]:
+        yield Pair(key="", value=f"somebody else, and so unknown, where {lookup['absent_when']}")
+    is_waited_for = lookup["patience"] is None
+    patience = "asked for as long as it is away" if is_waited_for else f"patience {show(lookup['patience'])}"
+    yield Pair(key="", value=patience)
+    if phase["row"]:
+        yield Pair(key="row", value=f"that of {phase['row']} decides where a run begins")
+    for asked in phase["also"]:
+        yield from also_pairs(asked)
     for fact in phase["facts"]:
         pages = f"; next page: {fact['next_page']}" if fact["next_page"] else ""
         absent = f"; none there: {show(fact['absent'])}" if fact["absent"] else ""
@@ -175,10 +188,25 @@ def _step(step: Mapping[str, Any]) -> Iterator[Pair]:
     if step["retain"] is not None:
         yield Pair(key="retain", value=f"{step['retain']['ground']}; for {show(step['retain']['for'])}")
         return
+    if step["mirrored"]:
+        yield Pair(key="states", value=f"{step['mirrored']['working']} → {step['mirrored']['done']}")
+    if step["deferrable"]:
+        yield Pair(key="", value="deferrable: while its service fails, those after it go on")
+    if step["manual"]:
+        yield Pair(key="by hand", value=f"{step['manual']} Ends as manual, and is open on record until it is done")
+        if step["patience"]:
+            yield Pair(key="patience", value=show(step["patience"]))
+        return
     if step["assets"]:
         yield from assets_pairs(step["assets"])
     each = f", for each: {step['assets']['becomes']}" if step["assets"] else ""
+    if step["find"]:
+        yield from _find(step["find"])
     yield Pair(key="request", value=f"{step['request']}{each}")
+    if step["timeout"] or step["longest_timeout"]:
+        yield Pair(key="", value=_time_given(step))
+    if step["done_when"]:
+        yield Pair(key="done", value=f"only where {step['done_when']}; tried again otherwise")
     if step["successor"]:
         yield Pair(key="successor", value=step["successor"])
     yield from _probe(step["probe"], "probe")
@@ -205,11 +233,35 @@ def _step(step: Mapping[str, Any]) -> Iterator[Pair]:
             key="poll",
             value=f"a 202 is asked about at {poll['url']}, every {show(poll['every'])}; done where {poll['done']}{failed}",
         )
+    if step["follow_up"]:
+        yield Pair(key="follow-up", value=_follow_up(step["follow_up"]))
     if step["save"]:
         yield Pair(key="saves", value=show(step["save"]))
     if step["identifiers"]:
         yield Pair(key="identifiers", value=f"{step['identifiers']}; for this probe, gone means free")
     yield Pair(key="patience", value=show(step["patience"]))
+
+
+def _find(find: Mapping[str, Any]) -> Iterator[Pair]:
+    saves = f"; saves {show(find['save'])}" if find["save"] else ""
+    absent = f"; nothing there: {show(find['absent'])}" if find["absent"] else ""
+    yield Pair(key="find first", value=f"{find['request']}{saves}{absent}")
+
+
+def _time_given(step: Mapping[str, Any]) -> str:
+    first = f"may take {show(step['timeout'])}" if step["timeout"] else "may take as long as any call of the service"
+    if not step["longest_timeout"]:
+        return first
+    return f"{first}; after each that timed out twice as long, up to {show(step['longest_timeout'])}"
+
+
+def _follow_up(follow_up: Mapping[str, Any]) -> str:
+    failed = f", failed where {follow_up['failed']}" if follow_up["failed"] else ""
+    return (
+        f"{follow_up['request']}; first {show(follow_up['first'])} after it was accepted, then every "
+        f"{show(follow_up['every'])}, for {show(follow_up['for'])}; done where {follow_up['done']}{failed}; "
+        "the retirement doesn't wait for it"
+    )
 
 
 def _probe(probe: Mapping[str, Any] | None, key: str) -> Iterator[Pair]:
@@ -222,7 +274,7 @@ def _service(service: Mapping[str, Any], width: int) -> list[Line]:
     address = service["address"] or "code of an installed package"
     pairs = [Pair(key="address", value=f"{service['type']}, {address}")]
     if service["auth"]:
-        pairs.append(Pair(key="auth", value=service["auth"]))
+        pairs.append(Pair(key="auth", value=service["auth"] + _token(service["token"])))
     if service["headers"]:
         pairs.append(Pair(key="headers", value=show(service["headers"])))
     if service["secrets"]:
@@ -241,6 +293,14 @@ def _service(service: Mapping[str, Any], width: int) -> list[Line]:
     return [Line(text=f"  {service['service']}"), *laid_out(pairs, indent="    ", width=width)]
 
 
+def _token(token: Mapping[str, Any] | None) -> str:
+    if token is None:
+        return ""
+    scope = f", scope {token['scope']}" if token["scope"] else ""
+    form = f", form {show(token['form'])}" if token["form"] else ""
+    return f"; client by {token['credentials']}{scope}{form}; token sent as {token['scheme']}"
+
+
 def _sent(receiver: Mapping[str, Any], width: int) -> list[Line]:
     pairs = [Pair(key=value["value"], value=f"with {show(value['with'])}") for value in receiver["values"]]
     return [
@@ -253,7 +313,7 @@ def _kept(kept: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     pairs = [
         Pair(
             key=value["value"],
-            value=f"{value['reads']} of {value['from']}; "
+            value=(f"{value['reads']} of {value['from']}; " if value["reads"] else f"as {value['from']} gives it; ")
             + (f"for {show(value['used_by'])}" if value["used_by"] else "nothing names it: does it need to be kept?"),
         )
         for value in kept

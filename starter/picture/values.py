@@ -16,12 +16,16 @@ _OF_THE_PERSON = frozenset(
 _MAILED = ("email", "name", "locale")
 
 _REQUESTS = {
+    "find": " (find)",
     "request": "",
     "probe": " (probe)",
+    "follow_up": " (follow-up)",
     "undo": " (undo)",
     "on_permanent": " (last resort)",
     "assets": " (owned)",
 }
+#: What a mirrored source is told names nobody.
+_MASKED = "mirror (to mask notes)"
 #: What a mail to others than the person tells, and to whom.
 _TO_PERSON, _TO_ADMINS, _TO_RECIPIENTS = "mails to the person", "mails to admins", "mails to recipients"
 
@@ -82,13 +86,15 @@ def _told_to_admins(plan: "Plan") -> list[str]:
 
 def what_is_kept(plan: "Plan") -> list[dict[str, Any]]:
     """Each value in the vault: from which answer it is read, and what names it; kept for nothing where nothing does."""
-    kept: list[tuple[DottedName, str, str]] = [
-        (("subject", field), "lookup", expression) for field, expression in plan.subject.lookup.fields.items()
+    kept: list[tuple[DottedName, str, str | None]] = [
+        *((("subject", name), "the start", None) for name in plan.subject.given),
+        *((("subject", field), "lookup", expression) for field, expression in plan.subject.lookup.fields.items()),
+        *((("subject", id), f"also {id}", asked.value) for id, asked in plan.subject.also.items()),
     ]
     kept += [
         (("saved", id, name), id, expression)
         for id, step in plan.steps.items()
-        for name, expression in step.save.items()
+        for name, expression in [*(step.find.save.items() if step.find else ()), *step.save.items()]
     ]
     told = [
         {"value": _written(name), "from": source, "reads": expression, "used_by": _users_of(plan, name)}
@@ -130,12 +136,16 @@ def _users_of(plan: "Plan", kept: "DottedName", *, steps: frozenset[str] | None 
         if any(name[: len(kept)] == kept[: len(name)] for name in _names_in(text)):
             users.append(_occasion(plan, text))
     mailed = {_TO_PERSON: [f"subject.{field}" for field in _mailed(plan)], _TO_ADMINS: _told_to_admins(plan)}
+    if plan.mirror is not None and kept[0] == "subject":
+        users.append(_MASKED)
     users += [mail for mail, values in mailed.items() if _written(kept) in values]
     return list(dict.fromkeys(users))
 
 
 def _mailed(plan: "Plan") -> list[str]:
-    return [field for field in _MAILED if field in plan.subject.lookup.fields] if plan.mail is not None else []
+    if plan.mail is None or not plan.mail.to_person:
+        return []
+    return [field for field in _MAILED if field in plan.subject.lookup.fields]
 
 
 def _names_in(text: "PlacedText") -> "list[DottedName]":
@@ -152,10 +162,12 @@ def _written(name: "DottedName") -> str:
 
 def receiver_of(plan: "Plan", text: "PlacedText") -> str | None:
     """Who is sent what a text renders to; None where it is only worked out here."""
-    if not text.place.endswith((".request", ".headers.*")):
+    if not text.place.endswith((".request", ".headers.*", ".update", ".cancel")):
         return None
     match text.path:
-        case ("subject", *_):
+        case ("subject", "also", str(id), *_):
+            return plan.subject.also[id].service
+        case ("subject", *_) | ("mirror", *_):
             return plan.subject.lookup.service
         case ("facts", str(id), *_):
             return plan.facts[id].service
@@ -173,8 +185,12 @@ def receiver_of(plan: "Plan", text: "PlacedText") -> str | None:
 def _occasion(plan: "Plan", text: "PlacedText") -> str:
     """What a text is for, as people say it: `lookup`, `lock`, `lock (undo)`, `rule sole_admin`."""
     match text.path:
+        case ("subject", "also", id, *_):
+            return f"also {id}"
         case ("subject", *_):
             return "lookup"
+        case ("mirror", part, *_):
+            return f"mirror ({part})"
         case ("facts", id, *_):
             return f"fact {id}"
         case ("eligibility", int(index), *_):

@@ -15,7 +15,7 @@ from plans.secrets import SecretMissing
 from plans.services import HttpService, NoAuth
 from starter.exchanges import Exchange
 from starter.strangers import stranger_of
-from starter.trial.findings import Question, Remark, problem
+from starter.trial.findings import Question, Remark, Ruling, problem
 from starter.trial.guard import OnlyReads
 from starter.trial.masking import address_asked, place_of, sent_as, try_to_make
 from starter.trial.meanings import references_of, trouble
@@ -51,12 +51,18 @@ class Trying:
     on_asking: Callable[[str], None] = lambda _: None
     #: The user id of whoever is named as successor, as a start may name somebody.
     named: str | None = field(default=None, repr=False)
+    #: What was given beforehand, and what the lookup and others say; None as long as the lookup hasn't said that it knows them.
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     subject: dict[str, Any] | None = field(default=None, repr=False)
+    #: What the row of a mirrored source says.
+    row: Ruling | None = None
     #: One asset of each step that has some, and who would take over by each policy.
     assets: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     #: How many assets are left to hand over, by step, as far as that could be told.
     owned: dict[str, int] = field(default_factory=dict)
     successors: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    #: What steps have found before their request, by step.
+    found: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def context(self) -> dict[str, Any]:
@@ -67,7 +73,9 @@ class Trying:
             "retirement_id": TRIAL_ID,
             "pseudonym": pseudonym_of(TRIAL_ID),
         }
-        return known if self.subject is None else {**known, "subject": self.subject}
+        if self.subject is None and not self.given:
+            return known
+        return {**known, "subject": {**self.given, **(self.subject or {})}}
 
     def context_of(self, step_id: str) -> dict[str, Any]:
         """The same with what this step's own requests may name besides, as far as it is known."""
@@ -76,6 +84,8 @@ class Trying:
             more["asset"] = self.assets[step_id]
         if step.successor in self.successors:
             more["successor"] = self.successors[step.successor]
+        if step_id in self.found:
+            more["saved"] = {step_id: self.found[step_id]}
         return {**self.context, **more}
 
     def call(self, service_id: str, request: Request, context: Mapping[str, Any] | None = None) -> Call:

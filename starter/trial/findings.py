@@ -110,6 +110,10 @@ class Findings:
     plan: str
     places: list[Place] = field(default_factory=list)
     lookup: Question | None = None
+    #: What a source's row says of the person, and what a run would do there.
+    row: Ruling | None = None
+    #: What is asked of the person besides the lookup.
+    also: list[Question] = field(default_factory=list)
     facts: list[Question] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
     #: What the person owns, who could take over, and who would.
@@ -118,6 +122,8 @@ class Findings:
     successions: list[Ruling] = field(default_factory=list)
     #: Whom mails to others would go to.
     mails: list[Ruling] = field(default_factory=list)
+    #: What steps ask before their request.
+    finds: list[Question] = field(default_factory=list)
     probes: list[Question] = field(default_factory=list)
     not_asked: list[NotAsked] = field(default_factory=list)
     #: Requests that were sent, counter-checks included.
@@ -128,8 +134,9 @@ class Findings:
         """All remarks."""
         lookup = [self.lookup] if self.lookup is not None else []
         parts: list[Place | Question | Ruling | NotAsked] = [*self.places, *lookup, *self.facts, *self.rulings]
+        parts += [*([self.row] if self.row is not None else []), *self.also]
         parts += [*self.assets, *self.successors, *self.successions, *self.mails]
-        return [remark for part in [*parts, *self.probes, *self.not_asked] for remark in part.remarks]
+        return [remark for part in [*parts, *self.finds, *self.probes, *self.not_asked] for remark in part.remarks]
 
     def count(self, level: Level) -> int:
         """How many remarks of a level there are."""

@@ -69,8 +69,17 @@ def declared_reads(plan: Plan) -> list[Request]:
         for probe in (step.probe, step.on_permanent.probe if step.on_permanent else None)
         if probe is not None
     ]
+    finds = [step.find.request for step in plan.steps.values() if step.find is not None]
+    also = [asked.request for asked in plan.subject.also.values()]
     facts = [fact.request for fact in plan.facts.values()]
-    return [plan.subject.lookup.request, *facts, *_reads_of_ownership(plan), *(probe.request for probe in probes)]
+    return [
+        plan.subject.lookup.request,
+        *also,
+        *facts,
+        *_reads_of_ownership(plan),
+        *finds,
+        *(probe.request for probe in probes),
+    ]
 
 
 def _reads_of_ownership(plan: Plan) -> list[Request]:
@@ -87,6 +96,10 @@ def _reads_of_ownership(plan: Plan) -> list[Request]:
 def changing_requests(plan: Plan) -> list[tuple[str, str, Request]]:
     """The requests that change something: where each stands in the plan, of which service."""
     found: list[tuple[str, str, Request]] = []
+    if plan.mirror is not None:
+        found.append(("mirror.update", plan.mirror.service, plan.mirror.update))
+        if plan.mirror.cancel is not None:
+            found.append(("mirror.cancel", plan.mirror.service, plan.mirror.cancel))
     for id, step in plan.steps.items():
         service = step.service or ""
         if step.request is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from activities.actions.action import Call
 from activities.actions.answers import Absent, Answer, Done, meaning_of
 from activities.probing import reading_rules
+from activities.rendering import RenderingError, holds
 from plans.checks import is_address
 from plans.model import Absent as WhenAbsent
 from plans.template_names import names_of
@@ -15,6 +16,7 @@ from starter.trial.asking import Trying
 from starter.trial.doubts import no_json, slowness, uncertain
 from starter.trial.findings import Question, Remark, problem, warning
 from starter.trial.reading import read
+from starter.trial.row import look_at_row
 
 #: Keys under which services give the id of whom they answer about.
 _ID_KEYS = ("id", "user_id", "userId")
@@ -23,7 +25,7 @@ _UNKNOWN = (404, 410)
 
 
 async def look_up(trying: Trying) -> Question:
-    """Ask the lookup and read its fields; `trying` knows the subject afterwards."""
+    """Ask the lookup and read its fields; `trying` knows the subject afterwards, and what its row says."""
     lookup = trying.plan.subject.lookup
     question, call = trying.begun(part="subject.lookup", service_id=lookup.service, request=lookup.request)
     if call is None:
@@ -32,6 +34,9 @@ async def look_up(trying: Trying) -> Question:
     question = replace(question, answer=exchange.said, took=exchange.took)
     match meaning_of(exchange.answer, reading_rules(call, absent=_UNKNOWN)):
         case Done() if isinstance(exchange.answer, Answer):
+            other = _whether_other(lookup.absent_when, exchange.answer, call)
+            if other is not None:
+                return replace(question, meaning="not seen to be about this person", remarks=(other,))
             return await _known(trying, question, exchange, exchange.answer)
         case Absent():
             return await _unknown(trying, question, call)
@@ -50,6 +55,7 @@ async def _known(trying: Trying, question: Question, exchange: Exchange, answer:
         show_values=trying.show_values,
     )
     trying.subject = found.values
+    trying.row = look_at_row(trying, answer=answer, call=call)
     said, doubts = await _about_nobody(trying, call)
     remarks = (
         *(found.remarks or no_json(answer, service=call.service)),
@@ -89,6 +95,8 @@ async def _about_nobody(trying: Trying, call: Call) -> tuple[str, tuple[Remark, 
     match meaning_of(exchange.answer, reading_rules(call, absent=_UNKNOWN)):
         case Absent():
             return f"{said}, as it should", ()
+        case Done() if _is_other(trying, exchange):
+            return f"{said}, and absent_when tells that it is somebody else", ()
         case Done():
             what = f"It answers {exchange.said} for an id that is nobody's, too."
             mend = (
@@ -97,6 +105,36 @@ async def _about_nobody(trying: Trying, call: Call) -> tuple[str, tuple[Remark, 
             return said, (problem("knows_everybody", what, mend=mend),)
         case _:
             return said, (uncertain(exchange),)
+
+
+def _whether_other(absent_when: str | None, answer: Answer, call: Call) -> Remark | None:
+    """A remark where the answer is about somebody else by `absent_when`, or doesn't say whom it is about."""
+    if absent_when is None:
+        return None
+    told = read(
+        {"absent_when": absent_when},
+        answer=answer,
+        context=call.context,
+        place="subject.lookup",
+        show_values=False,
+    )
+    if told.remarks:
+        return told.remarks[0]
+    if not told.values["absent_when"]:
+        return None
+    what = "By absent_when it answers about somebody else, as if it didn't know this person."
+    mend = "Give --user the id of somebody who exists; if this one does, absent_when compares the wrong values."
+    return problem("somebody_else", what, mend=mend)
+
+
+def _is_other(trying: Trying, exchange: Exchange) -> bool:
+    absent_when, answer = trying.plan.subject.lookup.absent_when, exchange.answer
+    if absent_when is None or not isinstance(answer, Answer):
+        return False
+    try:
+        return holds(absent_when, {**exchange.call.context, **answer.values})
+    except RenderingError:
+        return False
 
 
 def _unmailable(trying: Trying, values: Mapping[str, Any]) -> tuple[Remark, ...]:

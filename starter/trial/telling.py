@@ -26,12 +26,15 @@ def facts_of(findings: Findings) -> dict[str, Any]:
             for each in findings.places
         ],
         "lookup": _question(findings.lookup) if findings.lookup is not None else None,
+        "row": {"says": findings.row.says, **_remarks(findings.row)} if findings.row is not None else None,
+        "also": [_question(each) for each in findings.also],
         "facts": [_question(each) for each in findings.facts],
         "rules": [{"part": each.part, "says": each.says, **_remarks(each)} for each in findings.rulings],
         "assets": [_question(each) for each in findings.assets],
         "successors": [_question(each) for each in findings.successors],
         "successions": [{"part": each.part, "says": each.says, **_remarks(each)} for each in findings.successions],
         "mails": [{"part": each.part, "says": each.says, **_remarks(each)} for each in findings.mails],
+        "finds": [_question(each) for each in findings.finds],
         "probes": [_question(each) for each in findings.probes],
         "not_asked": [
             {
@@ -54,11 +57,14 @@ def lines_of(findings: Findings) -> list[Line]:
         Line(text=f"Plan {findings.plan}, tried with one person: what only reads is asked, nothing is changed."),
         *_section("Services", [line for each in findings.places for line in _place(each, findings.places)]),
         *_section("Lookup", [*_lines_of_question(findings.lookup)] if findings.lookup is not None else []),
+        *_section("The row at the source", [*_ruling(findings.row)] if findings.row is not None else []),
+        *_section("What others tell", [line for each in findings.also for line in _lines_of_question(each)]),
         *_section("Facts", [line for each in findings.facts for line in _lines_of_question(each)]),
         *_section("Rules", [line for each in findings.rulings for line in _ruling(each)]),
         *_section("What they own", [line for each in findings.assets for line in _lines_of_question(each)]),
         *_section("Who could take over", _successors(findings)),
         *_section("Mails to others", [line for each in findings.mails for line in _ruling(each)]),
+        *_section("What is found first", [line for each in findings.finds for line in _lines_of_question(each)]),
         *_section("Probes", [line for each in findings.probes for line in _lines_of_question(each)]),
         *_section("Not asked yet", _unasked([each for each in findings.not_asked if not each.changes])),
         *_section(

@@ -15,14 +15,24 @@ from starter.trial.guard import changing_requests
 def changing(trying: Trying) -> Iterator[NotAsked]:
     """Every request that changes something: made as the worker would make it, but not sent."""
     for part, service_id, request in changing_requests(trying.plan):
-        context = trying.context_of(part.split(".")[1])
+        is_step = part.startswith("steps.")
+        context = trying.context_of(part.split(".")[1]) if is_step else _told_the_source(trying)
         needed = unknown_names(trying, request, context=context)
         asked = NotAsked(part=part, service=service_id, asks=request.title, changes=True)
         if needed:
             yield replace(asked, why=f"needs {', '.join(needed)}")
             continue
-        told, remarks = trying.made(trying.call(service_id, request, context), part=f"{part}.request")
+        place = f"{part}.request" if is_step else part
+        told, remarks = trying.made(trying.call(service_id, request, context), part=place)
         yield replace(asked, sent_as=told, remarks=(*remarks, *_condition(trying, part)))
+
+
+def _told_the_source(trying: Trying) -> dict[str, Any]:
+    """What a source is told when a run moves its row for the last time."""
+    mirror = trying.plan.mirror
+    if mirror is None:
+        return trying.context
+    return {**trying.context, "mirror": {"state": mirror.complete, "note": mirror.complete_note}}
 
 
 def unknown_names(trying: Trying, request: Request, *, context: Mapping[str, Any] | None = None) -> list[str]:
@@ -30,7 +40,17 @@ def unknown_names(trying: Trying, request: Request, *, context: Mapping[str, Any
     known = trying.context if context is None else context
     unknown = {"saved", "subject", "asset", "successor"} - set(known)
     names = {name for _, text in request.templates() for name in names_of(text, is_expression=False)}
-    return sorted(".".join(name) for name in names if name[0] in unknown)
+    saved, subject = known.get("saved", {}), known.get("subject", {})
+    # Of what the lookup doesn't read nobody knows more; that is told where the request can't be made.
+    awaited = set(trying.plan.subject.also)
+    awaited |= set(trying.plan.subject.lookup.fields) if trying.subject is None else set()
+    return sorted(
+        ".".join(name)
+        for name in names
+        if name[0] in unknown
+        or (name[0] == "saved" and name[1:] and name[1] not in saved)
+        or (name[0] == "subject" and name[1:] and name[1] in awaited and name[1] not in subject)
+    )
 
 
 def not_asked_read(
@@ -47,8 +67,8 @@ def not_asked_read(
 
 def _condition(trying: Trying, part: str) -> tuple[Remark, ...]:
     """An undo's `when`, as far as it can be worked out by now."""
-    step_id = part.split(".")[1]
-    undo = trying.plan.steps[step_id].undo
+    step = trying.plan.steps.get(part.split(".")[1])
+    undo = step.undo if step is not None else None
     if not part.endswith(".undo") or undo is None or undo.when is None:
         return ()
     names = names_of(undo.when, is_expression=True)

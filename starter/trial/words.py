@@ -55,6 +55,7 @@ NO_ANSWERS: Mapping[str, Words] = {
     "bad_token": ("the token has characters that a header can't have", "Check {references}: a line break, perhaps?"),
     "bad_api_key": ("the key has characters that a header can't have", "Check {references}: a line break, perhaps?"),
     "bad_basic_auth": ("user name or password can't be sent", "Check {references}: a colon in the user name, perhaps?"),
+    "bad_client_credentials": ("client id or secret can't be sent", "Check {references}: is it text in UTF-8?"),
     "token_unusable": ("token_url answered without an access_token", "Check services.{service}.auth.token_url."),
     # Databases, by SQLSTATE where they tell one.
     "sql_connect_error": ("no connection to the database", f"{_DATABASE_URL[:-1]}, and that the database runs."),

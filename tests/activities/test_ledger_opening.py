@@ -94,6 +94,7 @@ async def test_a_failed_step_runs_again_after_a_resume(ledger: Ledger) -> None:
     resumed = await open_case(ledger, run_key="run-2", resume=case.retirement_id)
     forum = next(row for row in resumed.steps if row.step == "forum")
     assert forum.outcome is None and forum.touched
+    assert forum.timeouts == 0, "its first request is given the usual time again"
 
 
 async def test_a_resume_may_take_todays_plan(ledger: Ledger) -> None:
@@ -160,7 +161,15 @@ async def an_errored_case(ledger: Ledger) -> Case:
     erased = StepOutcome(step="profile", result=StepResult.ERASED, at=NOW)
     await ledger.record_outcomes(rid, [erased])
     await ledger.record_attempt(
-        retirement_id=rid, step="forum", action="do", at=NOW, code="timeout", attempt=1, touched=True, service="forum"
+        retirement_id=rid,
+        step="forum",
+        action="do",
+        at=NOW,
+        code="timeout",
+        attempt=1,
+        touched=True,
+        timed_out=True,
+        service="forum",
     )
     failed = StepOutcome(step="forum", result=StepResult.FAILED, code="timeout", at=NOW)
     await ledger.record_outcome(

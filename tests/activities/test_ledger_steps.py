@@ -60,6 +60,17 @@ async def test_what_a_step_has_touched_and_lied_is_remembered(ledger: Ledger) ->
     assert (await attempt(ledger, rid, number=3, lied=True)).lies == 2
 
 
+async def test_requests_that_timed_out_are_counted_until_a_success(ledger: Ledger) -> None:
+    rid = (await a_case(ledger)).retirement_id
+    assert (await attempt(ledger, rid, number=1, code="timeout", timed_out=True)).timeouts == 1
+    assert (await attempt(ledger, rid, number=2, code="timeout")).timeouts == 1, "of its probe, say"
+    assert (await attempt(ledger, rid, number=3, code="timeout", timed_out=True)).timeouts == 2
+    await end(ledger, rid, StepResult.FAILED, code="timeout")
+    assert [row.timeouts for row in await ledger.steps(rid)] == [2]
+    await end(ledger, rid, StepResult.ERASED)
+    assert [row.timeouts for row in await ledger.steps(rid)] == [0]
+
+
 async def test_a_success_ends_the_failures_but_not_what_is_known(ledger: Ledger) -> None:
     rid = (await a_case(ledger)).retirement_id
     await attempt(ledger, rid, number=1, lied=True)

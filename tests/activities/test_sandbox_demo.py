@@ -17,10 +17,11 @@ from plans.loading import load_plan
 from sandbox import demo
 from sandbox.board import Board
 from sandbox.client import Person
+from sandbox.engine import StageError
 from sandbox.launch import Sandbox
 from sandbox.scenes.scene import NotAsItShould, Part, Scene
 from sandbox.scenes.team import WITH_MAIL, see_moved_once, see_owners
-from sandbox.stage import Stage, StageError
+from sandbox.stage import Stage
 from starter.exit_codes import ExitCode
 from tests.support.waiting import eventually
 
@@ -157,7 +158,7 @@ async def test_evidence_that_is_not_so_ends_a_scene(bare_stage: Stage) -> None:
             scene.see_untouched()
 
 
-async def test_a_second_signal_does_not_cut_off_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_second_signal_does_not_cut_off_the_end(tmp_path: Path) -> None:
     ended = []
 
     async def run_demo(**_: object) -> bool:
@@ -171,10 +172,11 @@ async def test_a_second_signal_does_not_cut_off_the_end(monkeypatch: pytest.Monk
             ended.append("all of it")
         return True
 
-    monkeypatch.setattr(demo, "run_demo", run_demo)
     board = Board(out=io.StringIO())
     try:
-        code = await demo.run_until_stopped(folder=tmp_path, temporal=Path("/bin/true"), board=board, keep=False)
+        code = await demo.run_until_stopped(
+            run_demo, folder=tmp_path, temporal=Path("/bin/true"), board=board, keep=False
+        )
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().remove_signal_handler(number)

@@ -34,6 +34,30 @@ async def test_somebody_unknown_is_refused_unless_the_plan_proceeds(
         assert (await case.check()).refused is reason
 
 
+@pytest.mark.parametrize(("id", "reason"), [("other", Reason.NO_SUCH_SUBJECT), (USER, None)])
+async def test_an_answer_about_somebody_else_is_as_good_as_none(
+    tmp_path: Path, service: HttpService, id: str, reason: Reason | None
+) -> None:
+    """The route has answered, so there is nothing to prove; and nothing of the other person is kept."""
+    service.on("GET", f"/users/{USER}", Reply(body={"id": id, "email": "bob@example.com"}))
+    service.on("GET", AUTHOR, Reply())
+    async with opened(tmp_path, service, lookup={"absent_when": "body.id != user_id"}) as case:
+        assert (await case.check()).refused is reason
+        assert (await case.check(again=True)).refused is reason
+        start = await case.ledger.begin_step(retirement_id=case.retirement_id, step="author", action="do")
+        assert start.values is not None
+        assert ("bob@example.com" in str(start.values)) is (reason is None)
+        assert len(service.calls("GET", f"/users/{USER}")) == 2
+
+
+async def test_an_answer_that_says_not_whom_it_is_about_is_asked_for_again(
+    tmp_path: Path, service: HttpService
+) -> None:
+    service.on("GET", f"/users/{USER}", Reply(body={"email": "ada@example.com"}))
+    async with opened(tmp_path, service, lookup={"absent_when": "body.id != user_id"}) as case:
+        assert (await refused(case.check(), kind=TRY_AGAIN)).code == "value_missing"
+
+
 async def test_a_lookup_at_a_wrong_address_finds_nobody_missing(tmp_path: Path, service: HttpService) -> None:
     async with opened(tmp_path, service) as case:
         checked = await case.check()

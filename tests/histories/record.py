@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from ledger.transfers import TransferWish
 from sandbox.client import Person
 from sandbox.faults import FaultKind
 from sandbox.launch import Sandbox
+from sandbox.lms.launch import running_lms
+from tests.histories.learners import LEARNERS
+from tests.openedx.retiring import Campus
 from tests.support.plans import PlanDocument, admins_stay, all_of, on_the_intranet, with_patience
 from tests.support.stage import LONGEST_WAIT, Retirement, Stage, staged, time_skipping_server
 from tests.support.transfers import a_wish, run_transfer, start_transfer
@@ -468,6 +471,10 @@ async def _held_transfer(stage: Stage) -> Retirement:
     return run
 
 
+#: The names of all that is recorded.
+ALL = (*SCENARIOS, *LEARNERS)
+
+
 # --- writing -------------------------------------------------------------------------------------------------------------
 
 
@@ -490,20 +497,29 @@ def _scrubbed(part: Any, name: str = "") -> Any:
     return part
 
 
-async def record(folder: Path, *, scenarios: dict[str, Scenario]) -> None:
+async def record(folder: Path, *, wanted: Sequence[str]) -> None:
     """Play scenarios and write their histories into the folder."""
     with tempfile.TemporaryDirectory() as scratch:
-        async with time_skipping_server() as server, Sandbox(folder=Path(scratch) / "sandbox") as sandbox:
-            os.environ.update(sandbox.environment)
+        async with (
+            time_skipping_server() as server,
+            Sandbox(folder=Path(scratch) / "sandbox") as sandbox,
+            running_lms(folder=Path(scratch) / "lms") as lms,
+        ):
+            os.environ.update(sandbox.environment, OPENEDX_CLIENT_SECRET=lms.settings().client_secret)
             async with staged(client=server.client, server=server, sandbox=sandbox, folder=Path(scratch)) as stage:
-                for name, play in scenarios.items():
-                    handle = await play(stage)
+                for name in wanted:
+                    lms.reset()
+                    handle = await _play(name, campus=Campus(stage=stage, lms=lms))
                     history = await handle.fetch_history()
                     text = json.dumps(scrubbed(history.to_json()), indent=1)
                     (folder / f"{name}.json").write_text(text + "\n")
                     print(f"{name}: {len(history.events)} events")
                     if name.startswith("open_"):
                         await handle.terminate()
+
+
+async def _play(name: str, *, campus: Campus) -> Handle:
+    return await (LEARNERS[name](campus) if name in LEARNERS else SCENARIOS[name](campus.stage))
 
 
 def main() -> None:
@@ -518,11 +534,10 @@ def main() -> None:
     logging.disable(logging.WARNING)  # the services are told to misbehave, and each time is logged
     os.environ.setdefault("TEMPORAL_CLI", shutil.which("temporal") or "temporal")
     if "--missing" in options:
-        missing = {name: play for name, play in SCENARIOS.items() if not (folder / f"{name}.json").exists()}
-        asyncio.run(record(folder, scenarios=missing))
+        asyncio.run(record(folder, wanted=[name for name in ALL if not (folder / f"{name}.json").exists()]))
         return
     with tempfile.TemporaryDirectory(dir=FOLDER) as fresh:
-        asyncio.run(record(Path(fresh), scenarios=SCENARIOS))
+        asyncio.run(record(Path(fresh), wanted=ALL))
         shutil.rmtree(folder, ignore_errors=True)
         Path(fresh).rename(folder)
         Path(fresh).mkdir()  # for the clean-up to find

@@ -12,11 +12,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from tests.histories.record import SCENARIOS
+from tests.histories.record import ALL
 from worker.converter import DATA_CONVERTER
 from worker.runtime import WORKFLOW_RUNNER
 from workflows import retire_user, step_graph
 from workflows.deliver_mail import DeliverMail
+from workflows.follow_up import FollowUp
 from workflows.messages import StepOutline
 from workflows.retire_user import RetireUser
 from workflows.transfer_ownership import TransferOwnership
@@ -37,7 +38,7 @@ async def replay(path: Path) -> None:
     id = events[0]["workflowExecutionStartedEventAttributes"]["workflowId"]
     history = WorkflowHistory.from_json(id, {"events": events})
     replayer = Replayer(
-        workflows=[RetireUser, TransferOwnership, DeliverMail],
+        workflows=[RetireUser, TransferOwnership, DeliverMail, FollowUp],
         data_converter=DATA_CONVERTER,
         workflow_runner=WORKFLOW_RUNNER,
     )
@@ -53,7 +54,7 @@ def events_of(path: Path) -> list[dict[str, Any]]:
 
 def test_every_scenario_is_stored() -> None:
     assert len(STORED) >= 30
-    assert {path.stem for path in STORED} >= set(SCENARIOS)
+    assert {path.stem for path in STORED} >= set(ALL)
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -66,6 +66,8 @@ Commands:
   demo         Show it all in a sandbox.
   plan         Check, show and try a plan.
   mail         List and preview the mails.
+  work         What is still to be done by vendors and by hand.
+  openedx      Retire learners of an Open edX site.
 
   Exit codes:
       0  done as asked
@@ -256,6 +258,9 @@ Options:
   --user ID          Whom to ask about: somebody who exists and has something at
                      every service, a test user for example.  [required]
   --tenant TENANT    The tenant of the user id. Default: none.
+  --given FILE       The values that the plan names in `subject.given`, as a
+                     JSON object; `-` reads them from standard input. Default:
+                     none.
   --service SERVICE  Ask only what concerns this service. Default: all.
   --successor ID     Whom a start would name to take over. Default: the first of
                      the plan's candidates who will do.

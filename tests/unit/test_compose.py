@@ -207,14 +207,14 @@ def test_the_images_end_as_a_user_without_rights() -> None:
 def test_the_images_install_only_what_is_pinned_with_hashes() -> None:
     instructions = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE))
     installs = re.findall(r"pip install .*", instructions)
-    assert len(installs) == 3
+    assert len(installs) == 4
     for install in installs:
         own_code = install == "pip install --no-build-isolation --no-deps ."
         assert own_code or re.fullmatch(r"pip install --require-hashes -r requirements/\w+\.txt", install), install
     assert re.search(r"\b(apt|apt-get|curl|wget)\b|^ADD|\| *(ba)?sh\b", instructions, re.MULTILINE) is None
 
 
-@pytest.mark.parametrize("extra", ["postgresql", "sandbox"])
+@pytest.mark.parametrize("extra", ["postgresql", "s3", "sandbox"])
 def test_an_image_s_pins_are_hashed_complete_and_those_of_run(extra: str) -> None:
     lines = (ROOT / "requirements" / f"{extra}.txt").read_text().splitlines()
     for line, following in zip(lines, [*lines[1:], ""], strict=True):

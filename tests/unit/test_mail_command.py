@@ -107,7 +107,7 @@ def test_an_unknown_mail_is_answered_with_those_there_are() -> None:
     assert result.exit_code == ExitCode.USAGE
     assert result.stdout == ""
     known = ", ".join(mail.value for mail in Mail)
-    assert known.startswith("received, reminder, ") and known.endswith(", handover, disclosed")
+    assert known.startswith("received, reminder, ") and known.endswith(", disclosed, work_failed")
     assert result.stderr == f"Error: There is no mail 'farewell\\u001b[2J'. There are: {known}.\n"
 
 
@@ -173,7 +173,7 @@ def test_the_list_has_every_mail() -> None:
         to.setdefault(mail["to"], set()).add(mail["mail"])
     assert to.pop("person") == {"received", "reminder", "extended", "rescinded", "aborted", "complete"}
     assert to == {
-        "operators": {"errored", "held", "deadline"},
+        "operators": {"errored", "held", "deadline", "work_failed"},
         "admins": {"no_successor", "handover"},
         "recipients": {"disclosed"},
     }

@@ -10,17 +10,18 @@ from workflows.names import transfer_workflow_id, workflow_id
 
 RELEASED: dict[type[StrEnum], str] = {
     names.Activity: "open_case check_subject run_step undo_step pass_point_of_no_return turn_back verify_erasure"
-    " record_messages close_case send_mail take_up_transfer check_transfer",
+    " record_messages close_case send_mail take_up_transfer check_transfer mirror_end cancel_at_source follow_up",
     names.Phase: "open check freeze cool_off recheck transfer erase verify release tell going_back closed",
     names.Outcome: "COMPLETE ABORTED ERRORED",
     names.Reason: "rescinded no_such_subject not_eligible no_successor claim_lost lookup_failed freeze_failed hold_expired"
     " abandoned already_running errored_before already_complete duplicate_request not_resumable",
-    names.StepResult: "erased absent retained done scrubbed transferred unverified failed skipped",
+    names.StepResult: "erased absent retained done scrubbed transferred unverified failed skipped manual",
     names.Direction: "forward back",
     names.HeldCause: "credentials configuration conflict vault",
     names.Mail: "received reminder extended rescinded aborted complete errored held deadline no_successor handover"
-    " disclosed",
+    " disclosed work_failed",
     names.Audience: "mail operators admins recipients",
+    names.WorkState: "open done failed",
     names.AssetResult: "moved anonymised deleted already_owned not_found refused retrying",
 }
 
@@ -28,6 +29,7 @@ CONSTANTS = {
     "WORKFLOW_TYPE": "RetireUser",
     "MAIL_WORKFLOW_TYPE": "DeliverMail",
     "TRANSFER_WORKFLOW_TYPE": "TransferOwnership",
+    "FOLLOW_UP_WORKFLOW_TYPE": "FollowUp",
     "WORKFLOW_ID_PREFIX": "retire-user-",
     "TRANSFER_WORKFLOW_ID_PREFIX": "transfer-ownership-",
     "QUEUE": "retirement",

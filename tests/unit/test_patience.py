@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.patience import FEWEST_ATTEMPTS, Tries
+from activities.patience import FEWEST_ATTEMPTS, Tries, time_for_an_answer
+from plans.checks.times import LONGEST_ATTEMPT, LONGEST_REQUEST
+from workflows import calls
 
 FIRST = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -61,3 +63,34 @@ def test_five_attempts_fit_into_a_short_patience(chance: float, seconds: int) ->
 )
 def test_retry_after_is_honoured_within_bounds(asked: timedelta, passed: timedelta, wait: timedelta) -> None:
     assert tries(failures=1).wait(now=FIRST + passed, chance=0.5, retry_after=asked) == wait
+
+
+@pytest.mark.parametrize(
+    ("step", "longest", "seconds"),
+    [
+        (None, None, [10, 10, 10, 10]),
+        (120, None, [120, 120, 120, 120]),
+        (120, 600, [120, 240, 480, 600, 600]),
+        (None, 60, [10, 20, 40, 60, 60]),
+        (30, 30, [30, 30]),
+        (30, 20, [30, 30]),
+    ],
+)
+def test_each_request_that_timed_out_gives_the_next_twice_the_time(
+    step: int | None, longest: int | None, seconds: list[int]
+) -> None:
+    def given(timeouts: int) -> float:
+        return time_for_an_answer(
+            service=timedelta(seconds=10),
+            step=None if step is None else timedelta(seconds=step),
+            longest=None if longest is None else timedelta(seconds=longest),
+            timeouts=timeouts,
+        ).total_seconds()
+
+    assert [given(timeouts) for timeouts in range(len(seconds))] == seconds
+    assert given(10**6) == seconds[-1]
+
+
+def test_a_plan_s_longest_attempt_ends_before_the_worker_s() -> None:
+    """One that is cut off would be recorded by nobody, and a timeout be forgotten."""
+    assert LONGEST_REQUEST < LONGEST_ATTEMPT < calls.LONGEST_ATTEMPT

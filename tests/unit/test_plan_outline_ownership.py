@@ -34,7 +34,7 @@ def test_the_outline_says_what_is_handed_over_and_who_hears_of_it() -> None:
     outline = outline_of(a_plan(), digest="d", cool_off=None)
     assert [(step.id, step.has_assets) for step in outline.transfer] == [("documents", True)]
     assert [step.id for step in outline.steps if step.has_assets] == ["documents"]
-    assert (outline.format, outline.successors, outline.admins, outline.recipients) == (3, True, True, False)
+    assert (outline.format, outline.successors, outline.admins, outline.recipients) == (4, True, True, False)
 
 
 def test_an_erase_step_that_names_a_successor_needs_one_too() -> None:

@@ -30,7 +30,37 @@ PLANS = sorted((ROOT / "plans").glob("*.yaml"))
 PLAN = """\
 plan: acme
 subject:
-  lookup: {service: accounts, request: {method: GET, path: "/users/{{ user_id }}"}, fields: {email: body.email}}
+  given: [handle]
+  lookup:
+    service: accounts
+    request: {method: GET, path: "/users/{{ user_id }}"}
+    absent_when: body.id != user_id
+    fields: {email: body.email}
+  also:
+    number:
+      service: crm
+      request: {method: GET, path: "/numbers/{{ subject.handle }}"}
+      value: body.number
+      absent: [404]
+      otherwise_null: true
+      patience: 2h
+mirror:
+  service: accounts
+  state: body.state
+  moved_at: body.moved_at
+  same_when: body.handle == subject.handle
+  update: {method: PATCH, path: "/rows/{{ subject.handle }}", json: {state: "{{ mirror.state }}", note: "{{ mirror.note }}"}}
+  cancel: {method: DELETE, path: "/rows/{{ subject.handle }}"}
+  cancel_by_hand: ask the accounts team
+  waiting: PENDING
+  errored: ERRORED
+  aborted: ABORTED
+  complete: COMPLETE
+  complete_note: All is done.
+  mask: "[somebody]"
+  adopt_after: 2h
+  verified_when: not body.email
+hold_for: 3d
 facts:
   admins: {service: accounts, request: {method: GET, path: /admins}, items: body.items, next_page: body.next}
 eligibility: [{refuse_if: "facts.admins | length == 1", code: sole_admin}]
@@ -59,6 +89,16 @@ services:
     limits: {rate: 20/s, concurrent: 8}
   orders: {type: sql, database_url: "${env:ORDERS_URL}", timeout: 90s}
   archive: {type: python, settings: {bucket: "${env:BUCKET}"}}
+  crm:
+    base_url: "${env:CRM_URL}"
+    auth:
+      type: oauth2_client_credentials
+      token_url: "${env:CRM_URL}/token"
+      client_id: retirement
+      client_secret: "${env:CRM_SECRET}"
+      scheme: JWT
+      credentials: body
+      form: {token_type: jwt}
 steps:
   lock: {phase: freeze, service: accounts, request: {method: POST, path: "/lock/{{ user_id }}"}, no_undo: a session}
   orders:
@@ -70,6 +110,17 @@ steps:
     phase: erase
     service: archive
     request: {call: erase_author, arguments: {id: "{{ user_id }}", deep: 7}}
+    unprobed: nobody can tell
+  contact:
+    phase: erase
+    service: crm
+    mirrored: {working: RETIRING_CONTACT, done: CONTACT_COMPLETE}
+    find: {request: {method: GET, path: /contacts, query: {mail: "{{ subject.email }}"}}, save: {vid: body.vid}, absent: [404]}
+    request: {method: DELETE, path: "/contacts/{{ saved.contact.vid }}", query: {number: "{{ subject.number }}"}}
+    timeout: 2m
+    longest_timeout: 10m
+    done_when: body.deleted
+    absent: [404]
     unprobed: nobody can tell
   invoices: {phase: erase, retain: {ground: tax, for: 3650d}}
   name:
@@ -203,6 +254,28 @@ def test_every_example_of_a_request_is_right(kind: str) -> None:
         ("        value: body.value\n", "", "$.steps.notes.assets.owner"),
         ("    successor: colleague\n", "    successor: A colleague\n", "$.steps.notes.successor"),
         ("phase: transfer", "phase: release", "$.steps.notes"),
+        ("    successor: colleague\n", "    successor: colleague\n    timeout: 1m\n", "$.steps.notes"),
+        ("given: [handle]", "given: [Handle]", "$.subject.given[0]"),
+        ("given: [handle]", "given: handle", "$.subject.given"),
+        ("      value: body.number\n", "", "$.subject.also.number"),
+        ("otherwise_null: true", "otherwise_null: maybe", "$.subject.also.number.otherwise_null"),
+        ("  moved_at: body.moved_at\n", "", "$.mirror"),
+        ("  waiting: PENDING\n", "", "$.mirror"),
+        ("update: {method: PATCH, path", "update: {path", "$.mirror.update"),
+        ("update: {method: PATCH, path", "update: {sql: SELECT 1, path", "$.mirror.update"),
+        ("adopt_after: 2h", "adopt_after: 2", "$.mirror.adopt_after"),
+        ('mask: "[somebody]"', 'mask: ""', "$.mirror.mask"),
+        ("hold_for: 3d", "hold_for: 3", "$.hold_for"),
+        (", done: CONTACT_COMPLETE", "", "$.steps.contact.mirrored"),
+        ("working: RETIRING_CONTACT", 'working: ""', "$.steps.contact.mirrored.working"),
+        ("identifiers: freed", "mirrored: {working: A, done: B}", "$.steps.name"),
+        ("scheme: JWT", "scheme: JWT token", "$.services.crm.auth.scheme"),
+        ("credentials: body", "credentials: query", "$.services.crm.auth.credentials"),
+        ("{token_type: jwt}", "{token_type: 7}", "$.services.crm.auth.form.token_type"),
+        ("longest_timeout: 10m", "longest_timeout: 600", "$.steps.contact.longest_timeout"),
+        ("done_when: body.deleted", "done_if: body.deleted", "$.steps.contact"),
+        ("find: {request", "find: {requests", "$.steps.contact.find"),
+        ("save: {vid: body.vid}, absent: [404]", "save: [body.vid]", "$.steps.contact.find.save"),
     ],
 )
 def test_a_wrong_shape_is_marked_where_it_is_and_does_not_load(
@@ -228,6 +301,8 @@ OF_SHAPE = {
     "fact-value",
     "nothing-to-do",
     "retain-alone",
+    "manual",
+    "deferrable",
     "wrong-phase",
     "no-undo",
     "undo-twice",

@@ -57,7 +57,7 @@ def test_json_by_either_option_is_the_same() -> None:
 
 def test_the_names_in_json_stay() -> None:
     facts = json.loads(shown(PLAN, "--json").stdout)
-    assert list(facts) == (["plan", "deadline", "cool_off", "mail", "phases", "services", "sent", "kept", "worst_case"])
+    assert list(facts) == ("plan deadline cool_off mail mirror hold_for phases services sent kept worst_case".split())
     assert [phase["phase"] for phase in facts["phases"]] == (
         "check freeze cool_off recheck point_of_no_return transfer erase verify release tell".split()
     )
@@ -67,7 +67,11 @@ def test_the_names_in_json_stay() -> None:
         "service": "accounts",
         "successor": None,
         "assets": None,
+        "find": None,
         "request": "POST /users/{{ user_id }}/lock",
+        "timeout": None,
+        "longest_timeout": None,
+        "done_when": None,
         "probe": None,
         "unprobed": None,
         "undo": {"request": "PUT /users/{{ user_id }}/lock", "when": "not subject.locked"},
@@ -79,6 +83,10 @@ def test_the_names_in_json_stay() -> None:
         "on_permanent": None,
         "poll": None,
         "save": ["token"],
+        "follow_up": None,
+        "manual": None,
+        "mirrored": None,
+        "deferrable": None,
         "identifiers": None,
         "retain": None,
         "patience": "1d",
@@ -111,7 +119,11 @@ def changed(data: Any, path: tuple[str | int, ...], value: object) -> Any:
     return [changed(part, path[1:], value) if index == path[0] else part for index, part in enumerate(data)]
 
 
-@pytest.mark.parametrize("path", [PLAN, SANDBOX_PLAN, PLAN.with_stem("team")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [PLAN, SANDBOX_PLAN, PLAN.with_stem("team"), PLAN.with_stem("mirrored"), PLAN.with_stem("lasting")],
+    ids=lambda path: path.stem,
+)
 def test_the_text_tells_every_fact_of_the_json(path: Path) -> None:
     """Each value is changed in turn: the text must change with it, and show what it has become."""
     facts = facts_of(load_plan(path))

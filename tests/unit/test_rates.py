@@ -97,6 +97,32 @@ def test_the_look_up_counts_with_the_probes_and_facts_of_its_service() -> None:
     assert wanted_on(CALLS_QUEUE, plan).activities == {"accounts": pytest.approx(0.5 / 3)}
 
 
+def test_what_a_source_is_told_of_a_step_counts_with_the_step_s_call() -> None:
+    """The step begins, is done, and has ended: three calls of the source, or one of another service."""
+    states = {"mirrored": {"working": "A", "done": "B"}}
+    steps = {"posts": {**_ERASE, **states}, "profile": {**_ERASE, "service": "accounts", **states}}
+    plan = a_plan(steps=steps, accounts=at("12/s"), forum=at("6/s"))
+    document = plan.model_dump(mode="json", by_alias=True)
+    document["mirror"] = {
+        **{
+            "service": "accounts",
+            "state": "body.state",
+            "moved_at": "body.at",
+            "update": {"method": "PATCH", "path": "/"},
+        },
+        **{"waiting": "C", "errored": "D", "aborted": "E", "complete": "F"},
+    }
+    mirrored = Plan.model_validate(document)
+    assert (calls_of(mirrored, "accounts"), calls_of(mirrored, "forum")) == (3, 1)
+    assert (calls_of(plan, "accounts"), calls_of(plan, "forum")) == (1, 1)
+
+
+def test_what_is_asked_for_besides_counts_with_the_look_up() -> None:
+    document = a_plan(accounts=at("12/s")).model_dump(mode="json", by_alias=True)
+    document["subject"]["also"] = {id: {"service": "accounts", **_READ, "value": "body.id"} for id in ("one", "two")}
+    assert calls_of(Plan.model_validate(document), "accounts") == 3
+
+
 def test_a_queue_of_its_own_has_rates_of_its_own() -> None:
     plan = a_plan(forum=at("6/s", queue="inner"), accounts=at("10/s"))
     assert wanted_on(CALLS_QUEUE, plan).activities == {"accounts": 10}

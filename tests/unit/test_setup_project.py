@@ -86,13 +86,15 @@ def test_a_test_that_sleeps_is_refused(code: str) -> None:
         ("ledger/broken.py", "import activities", "imports point one way"),
         ("ledger/broken.py", "import plans", "imports point one way"),
         ("worker/broken.py", "import starter", "imports point one way"),
+        ("openedx/broken.py", "import starter", "imports point one way"),
+        ("activities/broken.py", "import openedx", "imports point one way"),
         ("activities/broken.py", "import workflows.retire_user", "side effects do not know the workflow"),
         ("plans/broken.py", "import httpx", "only activities speak to services"),
     ],
 )
 def test_an_import_against_the_contracts_is_refused(tmp_path: Path, path: str, line: str, contract: str) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in ("activities", "ledger", "plans", "sandbox", "starter", "worker", "workflows"):
+    for package in ("activities", "ledger", "openedx", "plans", "sandbox", "starter", "worker", "workflows"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
     for name in ("case_run", "retire_user", "step_graph", "transfer_ownership"):

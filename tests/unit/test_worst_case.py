@@ -73,6 +73,37 @@ def test_facts_may_take_longer_than_the_lookup() -> None:
     assert told(plan, "7d") == "cool-off 7d → re-check 5d → profile 1d = 13d"
 
 
+def a_mirrored_plan(**also: str) -> Plan:
+    """A source keeps a row; the values that are asked for besides say their patience."""
+    plan = a_plan(posts=a_step("erase", "1d", probe=False), profile=a_step("erase", "2d", "posts", probe=False))
+    document = plan.model_dump(mode="json", by_alias=True)
+    document["subject"]["also"] = {
+        id: {"service": "accounts", "request": GET, "value": "body.id", "patience": patience}
+        for id, patience in also.items()
+    }
+    document["mirror"] = {
+        **{"service": "accounts", "state": "body.state", "moved_at": "body.at", "update": GET},
+        **{"waiting": "A", "errored": "B", "aborted": "C", "complete": "D"},
+    }
+    for id, step in document["steps"].items():
+        step["mirrored"] = {"working": f"{id}-begun", "done": f"{id}-done"}
+    return Plan.model_validate(document)
+
+
+def test_a_source_that_is_away_is_nobody_s_error_so_its_patience_does_not_count() -> None:
+    """And what it is told of a step takes of that step's patience."""
+    assert told(a_mirrored_plan(), "7d") == "cool-off 7d → posts 1d → profile 2d = 10d"
+    assert told(a_mirrored_plan(), "0s") == "posts 1d → profile 2d = 3d"
+
+
+def test_what_is_asked_for_besides_is_asked_once() -> None:
+    plan = a_mirrored_plan(number="3h", badge="2h")
+    assert told(plan, "7d") == "cool-off 7d → posts 1d → profile 2d = 10d"
+    assert told(plan, "1h") == "lookup 3h → posts 1d → profile 2d = 3d3h"
+    unmirrored = plan.model_copy(update={"mirror": None})
+    assert told(unmirrored, "2d") == "cool-off 2d → re-check 1d → posts 1d → profile 2d = 6d"
+
+
 def test_what_is_retained_takes_no_time_and_a_release_comes_last() -> None:
     plan = a_plan(
         invoices={"phase": "erase", "retain": {"ground": "tax", "for": "3650d"}},

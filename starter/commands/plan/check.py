@@ -2,23 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from starter.access import connect, run
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json
-from starter.output import Output, show
+from starter.output import Output
+from starter.problems import HAS_PROBLEMS, count_of, facts_of, tell_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from plans.yaml_reading import Problem
-
-#: As linters end, which is what pipelines look for.
-_HAS_PROBLEMS = 1
-_STYLES = {"error": "red", "warning": "yellow"}
 
 
 def _check(
@@ -55,7 +52,7 @@ def _check(
     sys.stdout.flush()  # before the note, also where both go into one file
     told = [problem.severity for problems in found.values() for problem in problems]
     if "error" in told or (strict and told):
-        return _HAS_PROBLEMS
+        return HAS_PROBLEMS
     if not json:
         file = min(found)
         Output(as_json=False).note(
@@ -95,50 +92,15 @@ def _unpolled(queue: str, *, service: str | None) -> "Problem":
 
 
 def _tell(found: "Mapping[Path, Sequence[Problem]]", *, as_json: bool) -> None:
-    counts = {file: _counts(problems) for file, problems in found.items()}
     if as_json:
         plans = [
-            {"file": str(file), **counts[file], "problems": [_facts(problem) for problem in problems]}
+            {"file": str(file), **count_of(problems), "problems": [facts_of(problem) for problem in problems]}
             for file, problems in found.items()
         ]
         Output(as_json=True).result({"plans": plans}, [])
         return
     for file, problems in found.items():
-        for problem in problems:
-            _print(problem.told(str(file)), style=_STYLES[problem.severity])
-        told = [f"{count} {name}{'s' if count > 1 else ''}" for name, count in _named(counts[file]) if count]
-        _print(f"{', '.join(told)} in {file}" if told else f"{file}: fine", style="" if told else "green")
-
-
-def _counts(problems: "Sequence[Problem]") -> dict[str, int]:
-    return {
-        "errors": sum(problem.severity == "error" for problem in problems),
-        "warnings": sum(problem.severity == "warning" for problem in problems),
-    }
-
-
-def _named(counts: dict[str, int]) -> list[tuple[str, int]]:
-    return [("error", counts["errors"]), ("warning", counts["warnings"])]
-
-
-def _facts(problem: "Problem") -> dict[str, Any]:
-    return {
-        "line": problem.line or None,
-        "where": problem.where,
-        "severity": str(problem.severity),
-        "check": str(problem.check),
-        "what": problem.what,
-    }
-
-
-def _print(line: str, *, style: str) -> None:
-    if not sys.stdout.isatty():
-        sys.stdout.write(f"{show(line)}\n")
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(file=sys.stdout, highlight=False).print(Text(show(line), style=style), soft_wrap=True)
+        tell_problems(str(file), problems)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from starter.access import open_actions, run
 from starter.exit_codes import ExitCode, help_end
+from starter.given import GivenFile, given_for
 from starter.options import Json, Tenant
 from starter.output import Output
 from starter.plan_file import read_plan
@@ -30,6 +31,7 @@ def _try(
         ),
     ],
     tenant: Tenant = None,
+    given: GivenFile = None,
     service: Annotated[
         str | None,
         typer.Option(metavar="SERVICE", help="Ask only what concerns this service. Default: all.", show_default=False),
@@ -72,6 +74,7 @@ def _try(
             out=out,
             user=user,
             tenant=tenant,
+            given=given_for(plan, given),
             service=service,
             successor=successor,
             ask_post=ask_post,
@@ -87,6 +90,7 @@ async def _try_out(
     out: Output,
     user: str,
     tenant: str | None,
+    given: dict[str, Any],
     service: str | None,
     successor: str | None,
     ask_post: bool,
@@ -100,6 +104,7 @@ async def _try_out(
             action=actions,
             user_id=user,
             tenant=tenant,
+            given=given,
             service=service,
             successor=successor,
             show_values=show_values,
