@@ -7,8 +7,9 @@ WORKDIR /src
 RUN python -m venv /opt/retirement
 ENV PATH=/opt/retirement/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # Before the code, so that a change of code installs nothing again.
-COPY requirements/postgresql.txt requirements/sandbox.txt requirements/
+COPY requirements/postgresql.txt requirements/s3.txt requirements/sandbox.txt requirements/
 RUN pip install --require-hashes -r requirements/postgresql.txt
+RUN pip install --require-hashes -r requirements/s3.txt
 COPY . .
 # All it needs is there already, the build backend included.
 RUN pip install --no-build-isolation --no-deps .

@@ -20,8 +20,8 @@ AT_ONCE := -n auto --maxprocesses 4 --dist loadgroup
 
 ##@ See it
 .PHONY: demo
-demo: $(STAMP) ## retire a few made-up people from real services, on a real Temporal server (KEEP=1 keeps it running)
-	@$(WITH_TEMPORAL); $(BIN)/retire demo
+demo: $(STAMP) ## retire a few made-up people from real services, on a real Temporal server (KEEP=1 keeps it running; PLAN=openedx: an Open edX site)
+	@$(WITH_TEMPORAL); $(BIN)/retire demo $(if $(PLAN),--plan $(PLAN))
 
 ##@ Check it
 .PHONY: test
@@ -46,12 +46,16 @@ lint: $(STAMP) ## ruff (rules, then format), import contracts, mypy
 bench: $(STAMP) ## retirements a second next to a bare workflow, on the same server
 	@$(WITH_TEMPORAL); $(BIN)/python -m benchmarks
 
+.PHONY: bench-openedx
+bench-openedx: $(STAMP) ## learners a second, of a stand-in LMS, and what a learner costs
+	@$(WITH_TEMPORAL); $(BIN)/python -m benchmarks.openedx
+
 ##@ Keep it in order
 .PHONY: requirements
 requirements: $(VENV)-pin/bin/uv ## pin the newest releases that pyproject.toml allows, with hashes
 	@echo "▸ requirements/dev.txt"; $(PIN) --upgrade --extra sandbox --extra dev --output-file requirements/dev.txt
 	@echo "▸ requirements/run.txt"; $(PIN) --constraints requirements/dev.txt --output-file requirements/run.txt
-	@for extra in postgresql sandbox; do echo "▸ requirements/$$extra.txt"; \
+	@for extra in postgresql s3 sandbox; do echo "▸ requirements/$$extra.txt"; \
 		$(PIN) --upgrade --extra $$extra --constraints requirements/dev.txt --output-file requirements/$$extra.txt || exit 1; done
 	@if grep -nE '^ *-(i|f|-index|-extra-index|-find-links|-trusted)|://' requirements/*.txt; \
 		then echo "✗ the lines above name an index; pins must install from any" >&2; exit 1; fi

@@ -123,6 +123,8 @@ class Forecast:
             "due_at": self.due_at,
             "late": self.cool_off_ends_at > self.due_at,
             "lookup": f"{lookup.service}: {lookup.request.title}",
+            "given": list(self.plan.subject.given),
+            "row": self.plan.mirror.service if self.plan.mirror else None,
             "successor": self.start.successor,
             "steps": self.steps(),
             "mails": self.mails(),
@@ -142,7 +144,9 @@ class Forecast:
                 ("would start", facts["workflow_id"]),
                 ("the ledger", answer),
                 ("plan", f"{self.plan.plan} ({self.digest[:12]})"),
+                *([("needs", f"{show(facts['given'])} (--given)")] if facts["given"] else []),
                 ("looked up", facts["lookup"]),
+                *([("begins", f"where the row of {facts['row']} says")] if facts["row"] else []),
                 ("cool-off", f"{show(self.cool_off)}, ends {show(self.cool_off_ends_at)}{late}"),
                 ("due", show(self.due_at)),
                 *([("takes over", self.start.successor or "whom the plan chooses")] if self.plan.successors else []),
@@ -162,6 +166,8 @@ class Forecast:
 def _deed_of(step: "Step") -> str:
     if step.retain is not None:
         return f"keeps: {step.retain.ground}, for {show(step.retain.duration)}"
+    if step.manual is not None:
+        return f"by hand: {step.manual}"
     assert step.request is not None
     return (
         step.request.title if step.assets is None else f"{step.request.title}, for each of {step.assets.request.title}"

@@ -18,6 +18,7 @@ from starter.commands import (
     extend,
     list_cases,
     mail,
+    openedx,
     plan,
     report,
     rescind,
@@ -27,6 +28,7 @@ from starter.commands import (
     status,
     suggest,
     transfer,
+    work,
     worker,
 )
 from starter.errors import explain
@@ -83,9 +85,11 @@ for _command in (
     decide,
     resume,
     report,
+    work,
     assets,
     suggest,
     transfer,
+    openedx,
     demo,
 ):
     _command.add_to(app)

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from ledger.ledger import Ledger
-    from ledger.rows import StepRow
+    from ledger.rows import StepRow, Work
     from workflows.messages import MessageRow, Progress, Status
     from workflows.names import AssetResult
+
+
+#: What is told of work that outlives its retirement, or that a person does.
+WORK = ("step", "kind", "state", "opened_at", "next_look_at", "ended_at", "by", "code")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,8 @@ class Standing:
     status: "Status | None"
     #: How many assets of each step came to which result.
     assets: "Mapping[str, Mapping[AssetResult | None, int]]" = field(default_factory=dict)
+    #: What vendors and people have to do, or have done.
+    work: tuple["Work", ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -159,6 +165,7 @@ class Standing:
             "may_rescind": status.may_rescind if status else (case.is_live and case.state == "open" if case else None),
             "steps": self._steps(),
             "held": [hold.model_dump() for hold in status.held] if status else [],
+            "work": [{name: getattr(each, name) for name in WORK} for each in self.work],
             "messages": [row.model_dump() for row in (status.messages if status else self.messages)],
             "run": {
                 "run_id": run.run_id,
@@ -235,12 +242,14 @@ class Standing:
         columns_of = {
             "step": _step_columns(facts["steps"]),
             "held": ("step", "cause", "code", "since", "expires_at"),
+            "work": WORK,
             "message": ("kind", "accepted", "code", "at", "by", "reason_code"),
             "call": ("call", "type", "attempt", "next_try_at", "last_code", "waits_for_queue"),
         }
         tables = {
             "step": facts["steps"],
             "held": facts["held"],
+            "work": facts["work"],
             "message": facts["messages"],
             "call": facts["run"]["pending"] if facts["run"] else [],
         }
@@ -280,8 +289,10 @@ async def look(subject: Subject, *, ledger: "Ledger", client: "Client | None") -
     rows: tuple[StepRow, ...] = ()
     messages: tuple[MessageRow, ...] = ()
     assets: dict[str, dict[AssetResult | None, int]] = {}
+    work: tuple[Work, ...] = ()
     if subject.case is not None:
         rows = tuple(await ledger.steps(subject.case.retirement_id))
+        work = tuple(await ledger.work(subject.case.retirement_id))
         messages = tuple(await ledger.messages(subject.case.retirement_id))
         assets = await ledger.asset_counts(subject.case.retirement_id)
     run = status = None
@@ -289,4 +300,4 @@ async def look(subject: Subject, *, ledger: "Ledger", client: "Client | None") -
         run = await look_at_run(client, workflow_id=subject.workflow_id)
         if run is not None and run.status == "RUNNING":
             status = await ask_status(client.get_workflow_handle(subject.workflow_id))
-    return Standing(subject=subject, rows=rows, messages=messages, run=run, status=status, assets=assets)
+    return Standing(subject=subject, rows=rows, messages=messages, run=run, status=status, assets=assets, work=work)

@@ -20,6 +20,7 @@ class Decision(StrEnum):
     SKIP = "skip"
     DONE = "done"
     CLOSE = "close"
+    ADOPT = "adopt"
 
 
 def _decide(
@@ -29,7 +30,8 @@ def _decide(
         Decision,
         typer.Option(
             help="retry: try again now; skip: leave it out, recorded under your id; done: you did it by hand; "
-            "close: give up (before the point of no return it goes back, after it ERRORED)."
+            "close: give up (before the point of no return it goes back, after it ERRORED); adopt: take over where somebody "
+            "else has left a source's row, as they don't come back."
         ),
     ],
     tenant: Tenant = None,

@@ -8,13 +8,13 @@ from starter.access import open_ledger, read_settings, run
 from starter.exit_codes import ExitCode, help_end
 from starter.options import Json, Tenant, Who
 from starter.output import Output, columns, reason_of
-from starter.standing import cell, counts_of
+from starter.standing import WORK, cell, counts_of
 from starter.subjects import find_subject, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ledger.rows import Case, MailRow, Resume, StepRow
+    from ledger.rows import Case, MailRow, Resume, StepRow, Work
     from workflows.messages import MessageRow
     from workflows.names import AssetResult
 
@@ -38,6 +38,7 @@ _HEAD = {
 _NOT_OF_A_TRANSFER = ("due_at", "in_time")
 _TABLES = {
     "steps": ("step", "result", "service", "assets", "code", "detail", "at", "until", "by"),
+    "work": WORK,
     "undone": ("step", "result", "service", "code", "detail", "at"),
     "mails": ("mail", "result", "code", "at"),
     "resumes": ("at", "direction", "plan_digest", "by", "reason_code"),
@@ -47,7 +48,7 @@ _TABLES = {
 _SUMMARY = ("erased", "absent", "scrubbed", "retained", "skipped", "unverified", "failed")
 
 #: What the first column is called where it isn't the field's name.
-_TITLES = {"undone": "undone", "resumes": "resumed", "messages": "message"}
+_TITLES = {"work": "work", "undone": "undone", "resumes": "resumed", "messages": "message"}
 
 
 def _report(who: Who, tenant: Tenant = None, json: Json = False) -> int:
@@ -67,6 +68,7 @@ def _report(who: Who, tenant: Tenant = None, json: Json = False) -> int:
                 messages=await ledger.messages(id),
                 resumes=await ledger.resumes(id),
                 counts=await ledger.asset_counts(id),
+                work=await ledger.work(id),
             )
         out.result(facts, _lines_of(facts))
         return ExitCode.OK
@@ -82,6 +84,7 @@ def _facts_of(
     messages: "Sequence[MessageRow]",
     resumes: "Sequence[Resume]",
     counts: "Mapping[str, Mapping[AssetResult | None, int]]",
+    work: "Sequence[Work]",
 ) -> dict[str, Any]:
     from workflows.names import StepResult
 
@@ -104,6 +107,7 @@ def _facts_of(
         "unverified": named(StepResult.UNVERIFIED),
         "failed": named(StepResult.FAILED),
         "steps": [_step(row, counts=counts.get(row.step, {})) for row in done],
+        "work": [{name: getattr(each, name) for name in WORK} for each in work],
         "undone": [_step(row, counts={}) for row in rows if row.action == "undo"],
         "mails": [{"mail": row.mail, "result": row.result, "code": row.code, "at": row.at} for row in mails],
         "messages": [row.model_dump() for row in messages],

@@ -85,6 +85,12 @@ def _transfer(
     if no_wait and csv is not None:
         raise typer.BadParameter("--csv is written at the end: leave out --no-wait, or see `retire assets`.")
     known = read_plan_by_name(plan)
+    if known.subject.given:
+        raise CommandError(
+            f"The plan {known.plan} is given values of the person by whoever starts a retirement, and a transfer has none.",
+            do="Name a plan without `subject.given` by --plan.",
+            code=ExitCode.USAGE,
+        )
     hands_over = handing_over(known)
     wish = _wish(
         known,

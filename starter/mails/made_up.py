@@ -42,7 +42,14 @@ _ASSETS: tuple[tuple[str, AssetResult, str | None], ...] = (
     ("ميزانية \u202e2026 & خطة العمل (made up)", AssetResult.MOVED, None),
     ("🎉 Party 👩‍👩‍👧‍👦 – «Größe» 年度", AssetResult.ALREADY_OWNED, None),
 )
-_REASONS = {Mail.ABORTED: Reason.NOT_ELIGIBLE.value, Mail.ERRORED: "still_present", Mail.HELD: "credentials"}
+_REASONS = {
+    Mail.ABORTED: Reason.NOT_ELIGIBLE.value,
+    Mail.ERRORED: "still_present",
+    Mail.HELD: "credentials",
+    Mail.WORK_FAILED: "given_up",
+}
+#: They name steps.
+_OF_STEPS = (Mail.ERRORED, Mail.HELD, Mail.DEADLINE, Mail.WORK_FAILED)
 
 
 def made_up_mail(mail: Mail, *, locale: str, templates: MailTemplates) -> BuiltMail:
@@ -62,7 +69,7 @@ def made_up_mail(mail: Mail, *, locale: str, templates: MailTemplates) -> BuiltM
             now=_BEGAN,
             cool_off_ends_at=_COOL_OFF_ENDS,
             reason=_REASONS.get(mail),
-            failed_steps=("forum_posts",) if mail in (Mail.ERRORED, Mail.HELD, Mail.DEADLINE) else (),
+            failed_steps=("forum_posts",) if mail in _OF_STEPS else (),
         ),
         plan=plan,
         settings=plan.mail,

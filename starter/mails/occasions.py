@@ -67,4 +67,8 @@ OCCASIONS = {
         when="the account is deleted",
         holds="the reference under which the recipient knows the person, and the request to erase their data",
     ),
+    Mail.WORK_FAILED: Occasion(
+        when="a service has not finished what it had accepted (a step's follow_up)",
+        holds="retirement id, plan, step and code, the commands to run",
+    ),
 }

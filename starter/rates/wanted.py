@@ -124,15 +124,19 @@ def calls_of(plan: Plan, service: str) -> int:
     looks = sum(step.probe is not None for step in steps)
     if plan.subject.lookup.service == service:
         looks += 1 + sum(fact.service == service for fact in plan.facts.values())
-    return max(1, looks, *(_calls_of_step(step) for step in steps))
+        looks += sum(asked.service == service for asked in plan.subject.also.values())
+    # A mirrored step tells its source that it begins, and that it has ended.
+    updates = 2 if plan.mirror is not None and plan.mirror.service == service else 0
+    return max(1, looks, *(_calls_of_step(step) + (updates if step.mirrored else 0) for step in steps))
 
 
 def _calls_of_step(step: Step) -> int:
-    usual = (step.request is not None) + (step.probe is not None)
+    found = int(step.find is not None)
+    usual = found + (step.request is not None) + (step.probe is not None)
     if step.on_permanent is None:
         return usual
     # The request that is refused, what is done instead, and the probe of either.
-    return 2 + (step.probe is not None or step.on_permanent.probe is not None)
+    return found + 2 + (step.probe is not None or step.on_permanent.probe is not None)
 
 
 def change_for(held: Held, wanted: Wanted) -> Change | None:

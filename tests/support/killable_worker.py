@@ -5,8 +5,11 @@ sent or answered, a transaction not yet committed or just committed, an activity
 line of FOLDER/passed. FOLDER/order names the one to die at; it is taken away first, so that an order is carried out
 once. The worker is the product's own: only what `main` names is replaced, by what passes boundaries and otherwise does
 the same.
+
+With --staying, requests about learners can be stopped one by one, so that one kill finds many of them at work: `StayingWire`.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -22,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy import Connection
 from temporalio import activity
@@ -52,6 +55,7 @@ T = TypeVar("T")
 
 #: For the control run: with another key at each call, effects must be seen to happen twice.
 RANDOM_KEYS = "--random-keys"
+STAYING = "--staying"
 
 _folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 
@@ -167,6 +171,49 @@ class PassingWire(Wire):
         return answer
 
 
+class StayingWire(PassingWire):
+    """Stays before a request of Open edX's pipeline, or right after its answer, until the process is killed.
+
+    Where to stay is a file in FOLDER/stay, called as `place_to_stay` says. It is renamed by whoever stays there, once.
+    """
+
+    async def send(self, **request: Any) -> Answer | NoAnswer:
+        """Send a request."""
+        about = _about_learner(request)
+        await _stay(about, "before")
+        answer = await super().send(**request)
+        await _stay(about, "after")
+        return answer
+
+
+def place_to_stay(*, username: str, request: str, moment: str) -> str:
+    """The name of a file. `request`: a state for an update, otherwise the last part of a path; `moment`: before, after."""
+    return quote(f"{username} {request} {moment}", safe="")
+
+
+STAYS = ".stays"
+
+
+async def _stay(about: tuple[str, str] | None, moment: str) -> None:
+    if about is None:
+        return
+    place = _folder / "stay" / place_to_stay(username=about[0], request=about[1], moment=moment)
+    if place.exists():
+        place.rename(f"{place}{STAYS}")
+        await asyncio.Event().wait()
+
+
+def _about_learner(request: dict[str, Any]) -> tuple[str, str] | None:
+    """The username and what is asked of the LMS; None for other requests, such as for a token."""
+    path = ["", *urlsplit(request["url"]).path.strip("/").split("/")]
+    if request["method"] == "GET":
+        return unquote(path[-2]), path[-1]
+    body: Any = json.loads(request.get("content") or b"null")
+    if not isinstance(body, dict) or "username" not in body:
+        return None
+    return str(body["username"]), str(body.get("new_state", path[-1]))
+
+
 class RandomKeys(HttpAction):
     """Another Idempotency-Key at every call."""
 
@@ -223,7 +270,7 @@ def main() -> int:
         (worker.runtime, "Heartbeats", PassingHeartbeats),
         (worker.main, "build_workers", partial(worker.runtime.build_workers, workflow_runner=runner)),
         (ledger.records, "Database", PassingDatabase),
-        (activities.actions.http, "Wire", PassingWire),
+        (activities.actions.http, "Wire", StayingWire if STAYING in sys.argv else PassingWire),
         (activities.mail, "hand_in", _passing(hand_in)),
     ]
     if RANDOM_KEYS in sys.argv:

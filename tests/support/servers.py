@@ -16,7 +16,7 @@ import pytest
 
 #: Names, with commas between, of the servers without which the tests fail instead of being skipped.
 REQUIRE = "RETIREMENT_TEST_REQUIRE"
-KNOWN = ("keycloak", "postgresql")
+KNOWN = ("keycloak", "postgresql", "s3")
 
 _STOPPED_WITHIN = 10.0
 _INTERVAL = 0.05
