@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
-from benchmarks import bare
-from benchmarks.measuring import Measured, measure
+from benchmarks.bare_runs import bare_runs
+from benchmarks.measuring import measure
 from sandbox.client import Person
 from sandbox.launch import Sandbox
 from tests.support.plans import PlanDocument
 from tests.support.stage import Retirement, Stage, register_search_attributes, staged
 from worker.converter import DATA_CONVERTER
 from worker.main import tune_garbage_collection
-from worker.runtime import WORKFLOW_RUNNER
 from workflows.names import Outcome
 
 #: A no-op a plan step (two freeze, four erase) in four stages; and twelve, as many calls as the steps, probes and mails make.
@@ -91,30 +89,13 @@ async def _compare(stage: Stage, *, count: int, at_once: int) -> dict[str, Any]:
     }
     for name, stages in SHAPES.items():
         print(f"{count} bare workflows: {name} …", file=sys.stderr)
-        yardstick = await _bare(stage, stages=stages, count=count, at_once=at_once)
+        yardstick = await bare_runs(stage.client, stages=stages, count=count, at_once=at_once)
         report["bare"][name] = {
             "per_second": yardstick.per_second,
             "p50": yardstick.percentile(50),
             "ratio": measured.per_second / yardstick.per_second,
         }
     return report
-
-
-async def _bare(stage: Stage, *, stages: list[int], count: int, at_once: int) -> Measured[int]:
-    async def run(number: int) -> int:
-        id = f"bare-{sum(stages)}-{number}"
-        return int(await stage.client.execute_workflow(bare.NAME, stages, id=id, task_queue=bare.QUEUE))
-
-    worker = Worker(
-        stage.client,
-        task_queue=bare.QUEUE,
-        workflows=[bare.Bare],
-        activities=[bare.no_op],
-        workflow_runner=WORKFLOW_RUNNER,
-    )
-    async with worker:
-        await measure(run, range(-_WARM_UP, 0), at_once=_WARM_UP)
-        return await measure(run, range(count), at_once=at_once)
 
 
 async def _costs(stage: Stage, runs: list[Retirement], people: list[Person]) -> dict[str, float]:
