@@ -1,5 +1,6 @@
 """What the demo shows while it runs and at its end: a live table on a terminal, plain lines elsewhere."""
 
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -15,6 +16,8 @@ from rich.text import Text
 #: In lines: a longer mail is shown by its beginning.
 _LONGEST_MAIL = 14
 _BEGINNING = 12
+#: In columns: how far what is quoted stands in, and how narrow it may become.
+_QUOTED, _NARROWEST = 4, 30
 
 
 @dataclass(kw_only=True)
@@ -63,6 +66,11 @@ class Board:
         if self._live is None:
             self.note(f"{person}: {text}")
 
+    def glance(self, *, person: str, text: str) -> None:
+        """Show what happens to a person now where the lines are shown live, and nowhere else."""
+        if self._live is not None:
+            self._lines[person].now = text
+
     def command(self, *, person: str, text: str) -> None:
         """Say which command is given about a person. It stays to be read, also where the lines are shown live."""
         self.note(f"{person}: {text}")
@@ -80,6 +88,29 @@ class Board:
     def say(self, text: str = "") -> None:
         """Print a line as it is."""
         self.console.print(Text(text), soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """Begin another part."""
+        self.console.print()
+        self.console.print(Text(text, style="bold"), soft_wrap=True)
+
+    def quote(self, lines: Iterable[str]) -> None:
+        """Print what a command, a file or a service says."""
+        for line in lines:
+            indent, text = line[: len(line) - len(line.lstrip())], line.strip()
+            width = max(_NARROWEST, self.console.width - _QUOTED - len(indent))
+            for part in textwrap.wrap(text, width, break_on_hyphens=False):
+                self.say(f"{' ' * _QUOTED}{indent}{part}")
+
+    def show_table(self, title: str, headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+        """Print a table of texts."""
+        table = Table(title=title, title_justify="left")
+        for heading in headings:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self.console.print()
+        self.console.print(table)
 
     def show_results(self, rows: Iterable[tuple[str, str, str, Iterable[str], bool]]) -> None:
         """Print the closing table: person, what was shown, outcome, evidence, and whether it ended as it should."""

@@ -12,13 +12,15 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlencode
 
 from sandbox.board import Board
 from sandbox.client import Person
+from sandbox.engine import StageError
 from sandbox.scenes import alone, team
 from sandbox.scenes.scene import NotAsItShould, Part, Scene
-from sandbox.stage import Stage, StageError
+from sandbox.stage import Stage
 from starter.exit_codes import ExitCode
 
 #: No scene may take longer; the whole is meant to stay under two minutes.
@@ -28,7 +30,15 @@ _COOL_OFF = {"duration": "24s", "reminders": ["8s"], "max": "10m", "expedite": "
 _PATIENCE = {"forum": "4s", "newsletter": "30s"}
 #: What a reader of the README waits for.
 ALL_WELL = "Everyone's retirement ended as it should."
+_HINT = "KEEP=1 make demo keeps all running, with the Temporal UI and the mails to look at."
 PARTS = (*alone.PARTS, *team.PARTS)
+
+
+class Demo(Protocol):
+    """A demo: plays in a folder, and tells whether everything ended as it should."""
+
+    async def __call__(self, *, folder: Path, temporal: Path, board: Board, keep: bool) -> bool:
+        """Play it."""
 
 
 async def run_demo(*, folder: Path, temporal: Path, board: Board, keep: bool) -> bool:
@@ -112,9 +122,9 @@ def _show_where(stage: Stage, *, board: Board) -> None:
     board.say("All keeps running until Ctrl-C.")
 
 
-async def run_until_stopped(*, folder: Path, temporal: Path, board: Board, keep: bool) -> ExitCode:
-    """Run the demo until it ends, or a signal ends it; in either case all it has started has ended, too."""
-    demo = asyncio.create_task(run_demo(folder=folder, temporal=temporal, board=board, keep=keep))
+async def run_until_stopped(play: Demo, *, folder: Path, temporal: Path, board: Board, keep: bool) -> ExitCode:
+    """Run a demo until it ends, or a signal ends it; in either case all it has started has ended, too."""
+    demo = asyncio.create_task(play(folder=folder, temporal=temporal, board=board, keep=keep))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -139,8 +149,8 @@ async def run_until_stopped(*, folder: Path, temporal: Path, board: Board, keep:
         return ExitCode.UNEXPECTED
 
 
-def main() -> int:
-    """Run the demo; 0 only if each retirement ended as it should. KEEP=1 keeps all running afterwards."""
+def main(play: Demo = run_demo, *, hint: str = _HINT) -> int:
+    """Run a demo; 0 only if each retirement ended as it should. KEEP=1 keeps all running afterwards."""
     from tools.temporal_server import NoTemporalServer, temporal_cli
 
     keep = os.environ.get("KEEP") == "1"
@@ -151,7 +161,7 @@ def main() -> int:
         board.say(f"✗ {error}")
         return ExitCode.NOT_SET_UP
     folder = Path(tempfile.mkdtemp(prefix="retire-demo-"))
-    code = asyncio.run(run_until_stopped(folder=folder, temporal=temporal, board=board, keep=keep))
+    code = asyncio.run(run_until_stopped(play, folder=folder, temporal=temporal, board=board, keep=keep))
     if code == ExitCode.UNEXPECTED:
         board.say(f"The demo did not end as it should. Logs and databases: {folder}")
         return code
@@ -159,7 +169,7 @@ def main() -> int:
     if keep or code == ExitCode.INTERRUPTED:
         board.say("Stopped. Nothing is left running, and nothing on disk.")
     else:
-        board.say("KEEP=1 make demo keeps all running, with the Temporal UI and the mails to look at.")
+        board.say(hint)
     return code
 
 

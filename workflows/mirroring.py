@@ -74,14 +74,19 @@ async def tell_end(state: RetirementState, holding: Holding, *, finished: bool) 
         NotMirrored: a hold came to its end, or the source does not show that nothing is left of the person.
     """
     is_complete = state.begin is not None and state.begin.ended is Outcome.COMPLETE
-    if finished and (is_complete or any(outcome.completed for outcome in state.outcomes.values())):
-        return
+    if finished and not state.outline.verifies_at_source:
+        if is_complete or any(outcome.completed for outcome in state.outcomes.values()):
+            return
     failed = next((outcome.step for outcome in state.failed), None)
     if not finished and not _may_tell_failure(state, failed):
         return
     outcome = Outcome.COMPLETE if finished else Outcome.ERRORED
     argument = MirrorEnd(
-        **state.case_ref(), outcome=outcome, now=workflow.now(), failed_step=failed, again=state.tried_to_complete
+        **state.case_ref(),
+        outcome=outcome,
+        now=workflow.now(),
+        failed_step=failed,
+        again=state.tried_to_complete or is_complete,
     )
     summary = f"tell the source: {outcome}"
     told = await _ask(

@@ -10,8 +10,9 @@ from temporalio.client import WorkflowHandle
 
 from sandbox.board import Board
 from sandbox.client import Person
+from sandbox.engine import Told
 from sandbox.launch import HOLDERS
-from sandbox.stage import Stage, Told
+from sandbox.stage import Stage
 from starter.exit_codes import ExitCode
 from starter.output import reason_of
 from starter.starting import ask_status, result_of

@@ -1,7 +1,10 @@
 """The `retire` command against a real Temporal server, a real worker and the sandbox's services."""
 
 import asyncio
+import contextlib
+import json
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from temporalio.client import Client
 from sandbox.faults import FaultKind
 from starter.exit_codes import ExitCode
 from tests.support.commands import Ended, Retire, a_shell, settings_in
-from tests.support.plans import a_plan, with_patience
+from tests.support.plans import PlanDocument, a_plan, with_patience
 from tests.support.stage import Stage, staged
 from tests.support.waiting import eventually
 from worker.converter import DATA_CONVERTER
@@ -46,6 +49,44 @@ async def test_start_and_wait_shows_the_phases_and_ends_by_the_outcome(stage: St
     report = await retire("report", id, "--json")
     assert report.facts["retained"] == ["invoices"]
     assert ada.user_id not in report.stdout
+
+
+def by_handle(document: PlanDocument) -> None:
+    """The accounts service is asked by what the start hands over, and not by the id that Temporal knows."""
+    subject, steps = document["subject"], document["steps"]
+    subject["given"] = ["handle"]
+    subject["lookup"]["request"]["path"] = "/users/{{ subject.handle }}"
+    profile = steps["profile"]
+    profile["request"]["path"] = profile["probe"]["request"]["path"] = "/users/{{ subject.handle }}"
+    document["steps"] = {"profile": profile | {"after": []}}
+
+
+async def test_what_is_given_reaches_the_services_and_neither_temporal_nor_the_output(
+    stage: Stage, retire: Retire, tmp_path: Path
+) -> None:
+    ada, bob = stage.sandbox.add_person(), stage.sandbox.add_person()
+    stage.plan("handles", by_handle)
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps({"handle": ada.user_id}))
+    arguments = ("start", "row-46", "--plan", "handles", "--cool-off", "0", "--given", given, "--wait", "--json")
+    ended = await retire(*map(str, arguments))
+    assert (ended.code, ended.facts["outcome"]) == (ExitCode.OK, "COMPLETE"), ended
+    assert stage.sandbox.accounts.kept(ada) is None and stage.sandbox.accounts.kept(bob) is not None
+    history = await stage.client.get_workflow_handle("retire-user-row-46").fetch_history()
+    kept = b"".join(event.SerializeToString() for event in history.events)
+    assert b"row-46" in kept and ada.user_id.encode() not in kept
+    assert ada.user_id not in ended.stdout + ended.stderr
+
+    async def cooling_off() -> None:
+        assert (await retire("status", "row-47", "--json")).facts["phase"] == "cool_off"
+
+    # Beside one that is going on nobody would come for it.
+    given.write_text(json.dumps({"handle": bob.user_id}))
+    for code in (ExitCode.OK, ExitCode.ALREADY_RUNNING):
+        assert (await retire("start", "row-47", "--plan", "handles", "--given", str(given))).code == code
+        await eventually(cooling_off)
+    with contextlib.closing(sqlite3.connect(stage.settings.database_url.removeprefix("sqlite:///"))) as connection:
+        assert connection.execute("SELECT count(*) FROM intakes").fetchone() == (0,)
 
 
 async def test_messages_are_answered_and_shown_in_status(stage: Stage, retire: Retire) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -237,3 +238,24 @@ async def test_every_step_ends_as_unverified_as_nothing_proves_it(campus: Campus
     ada = campus.learner("ada")
     result = await (await campus.start(ada, plan=campus.plan("four"))).result()
     assert [step.result for step in result.steps] == [StepResult.UNVERIFIED] * len(_STEPS)
+
+
+async def test_what_is_left_of_a_learner_is_seen_at_the_end_and_again_at_a_resume(campus: Campus) -> None:
+    def verify(plan: dict[str, Any]) -> None:
+        plan["mirror"]["verified_when"] = "body.user.username == body.retired_username"
+
+    plan = campus.plan("verified", change=verify)
+    ada = campus.learner("ada")
+    result = await (await campus.start(ada, plan=plan)).result()
+    assert result.outcome is Outcome.COMPLETE
+    assert campus.calls("ada")[-2:] == ["COMPLETE", "status"]
+
+    bob = campus.learner("bob")
+    campus.lms.misbehave(FaultKind.STATUS, route="retire", status=204)  # says so, and does nothing
+    run = await campus.start(bob, plan=plan)
+    error = await run.error()
+    assert "not_verified" in error.message
+    case = await campus.stage.case_of(f"{SITE}-{bob['id']}")
+    again = await campus.start(bob, plan=plan, resume=case.retirement_id, request_id="again")
+    assert "not_verified" in (await again.error()).message
+    assert campus.calls("bob").count("COMPLETE") == 1
