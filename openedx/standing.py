@@ -8,7 +8,7 @@ from activities.mirroring.chain import Chain
 from ledger.rows import Case
 from openedx.row import Row
 from workflows.messages import Status
-from workflows.names import Outcome, Phase
+from workflows.names import Outcome, Phase, StepResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +26,20 @@ def phase_of(
     case: Case | None,
     status: Status | None,
     retries: Sequence[Retry] = (),
+    failed: str | None = None,
     cool_off: timedelta,
     now: datetime,
 ) -> str:
-    """What it is doing, or how it ended. `status`: the run's own answer, where one is going on and answers."""
+    """What it is doing, or how it ended. `status`: the run's own answer, where one is going on and answers.
+
+    `failed` is the code of a step that failed for good.
+    """
     if status is not None and status.outcome is None:
         return _of_run(row, chain=chain, status=status, retries=retries)
     if case is not None and case.is_live:
         return "a run is going on; no worker answers just now" if status is None else "ending"
     if case is not None and case.is_errored:
-        return _errored(row, chain=chain, reason=case.code or (case.reason.value if case.reason else None))
+        return _errored(row, chain=chain, reason=case.code or (case.reason.value if case.reason else failed))
     if case is not None and _says_how_it_ended(case, row=row):
         if case.outcome is Outcome.COMPLETE:
             return "complete"
@@ -49,6 +53,15 @@ def _says_how_it_ended(case: Case, *, row: Row) -> bool:
 
 
 def _of_run(row: Row, *, chain: Chain, status: Status, retries: Sequence[Retry]) -> str:
+    """A step that failed for good ends the run once the LMS shows it: until then, why it doesn't is told besides."""
+    doing = _doing(row, chain=chain, status=status, retries=retries)
+    if row.state == chain.mirror.errored or not any(step.state == StepResult.FAILED for step in status.steps):
+        return doing
+    waits = f"; {doing}" if status.held or retries else ""
+    return f"errored (not yet mirrored){waits}"
+
+
+def _doing(row: Row, *, chain: Chain, status: Status, retries: Sequence[Retry]) -> str:
     if status.held:
         hold = status.held[0]
         return f"held: {hold.code} (step {hold.step}), until {_told(hold.expires_at)} at the latest"

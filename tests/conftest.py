@@ -20,6 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0]
         if folder != "unit":
             item.add_marker(pytest.mark.xdist_group(folder))
+        if "object_store" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(900))  # the first time on a machine the server is built
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,8 @@ class CaseDoors:
             return self._answer(names.RESCIND, wish, accepted=False, code="past_return")
         if self._state.outcome is not None:
             return self._answer(names.RESCIND, wish, accepted=False, code="closed")
+        if not self._state.may_rescind:
+            return self._answer(names.RESCIND, wish, accepted=False, code="begun_at_source")
         code = "already_rescinded" if self._state.rescinded else "rescinded"
         self._state.rescinded = True
         return self._answer(names.RESCIND, wish, accepted=True, code=code)

@@ -34,6 +34,9 @@ REPORT_HOLDER = "report"
 #: The memo by which a run of a transfer is told from that of an earlier one.
 TRANSFER_MEMO = "transfer_id"
 
+#: The code of a hold over a source's row on which somebody else seems to be at work.
+ANOTHER_DRIVER = "another_driver"
+
 #: The error type that closes a run as Failed when a retirement is ERRORED.
 ERRORED_ERROR = "RetirementErrored"
 #: The error type that closes a run as Failed when its start message can't be used.

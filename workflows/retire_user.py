@@ -23,6 +23,9 @@ from workflows.mirroring import NotMirrored
 from workflows.names import Activity, Direction, HeldCause, Mail, Outcome, Phase, Reason, StepResult
 from workflows.step_graph import run_graph
 
+#: Runs begun before it went on until the next timer where a rescind came just as a call ended.
+_LEAVES_AT_ONCE = "leaves-at-once"
+
 
 @workflow.defn(name=names.WORKFLOW_TYPE)
 class RetireUser(CaseRun, Doors):
@@ -89,10 +92,17 @@ class RetireUser(CaseRun, Doors):
 
     async def _before_return(self) -> None:
         await self._check()
+        self._leave_if_rescinded_meanwhile()
         await self._freeze()
+        self._leave_if_rescinded_meanwhile()
         if self._is_cooling_off() and not mirroring.has_begun(self._state):
             await self._cool_off()
             await self._check(again=True)  # weeks have passed
+
+    def _leave_if_rescinded_meanwhile(self) -> None:
+        """A call that ends just as it is cancelled swallows the cancellation: the wish must not wait for the next timer."""
+        if self._state.rescinded and workflow.patched(_LEAVES_AT_ONCE):
+            self._state.leave_if_rescinded()
 
     async def _await_inheritance(self) -> None:
         """Somebody past their point of no return is about to hand over to this very person: what comes is handed on, too."""

@@ -93,6 +93,12 @@ class RetirementState:
         return self.cool_off_ends_at
 
     @property
+    def may_rescind(self) -> bool:
+        """Can it still be taken back? Not, where somebody else has begun with it at the source."""
+        is_begun = any(hold.code == names.ANOTHER_DRIVER for hold in self.holds.values())
+        return not self.past_return and not is_begun and self.outcome is None
+
+    @property
     def hold_for(self) -> timedelta:
         """How long what is held waits for a person."""
         return self.outline.hold_for
@@ -157,7 +163,7 @@ def status_of(state: RetirementState) -> Status:
         requested_at=case.requested_at if case else None,
         cool_off_ends_at=state.cool_off_ends_at,
         due_at=case.due_at if case else None,
-        may_rescind=not state.past_return and state.outcome is None,
+        may_rescind=state.may_rescind,
         steps=_steps_of(state),
         held=tuple(state.holds.values()),
         gone=state.gone,

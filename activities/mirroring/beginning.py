@@ -7,7 +7,7 @@ from enum import Enum, auto
 from activities.mirroring.chain import Chain
 from activities.mirroring.row import Row
 from workflows.messages import Begin
-from workflows.names import HeldCause, Outcome, Reason
+from workflows.names import ANOTHER_DRIVER, HeldCause, Outcome, Reason
 
 #: The code of a retirement that was taken back at the source, not here.
 AT_SOURCE = "at_source"
@@ -15,7 +15,6 @@ NO_ROW = "no_row"
 STATE_NOT_IN_PLAN = "state_not_in_plan"
 WRONG_PERSON = "wrong_person"
 ROW_GONE = "row_gone"
-ANOTHER_DRIVER = "another_driver"
 
 
 class Seen(Enum):

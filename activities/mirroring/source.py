@@ -78,7 +78,7 @@ class Source:
         raise NotMoved(unlimited(trouble), detail=lookup.request.title)
 
     async def move(self, state: str, *, note: str) -> None:
-        """Move the row to a state. `note` has words of ours and what was quoted: a person called `art` is not to change `Starting`.
+        """Move the row to a state. `note` is our words and what was quoted: nobody's name is looked for in the former.
 
         Raises:
             NotMoved: not now (`Transient`), or a person has to look (`Held`): then nothing more is written.

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from activities.actions.action import Call
 from activities.actions.answers import Answer
 from activities.mirroring.beginning import (
-    ANOTHER_DRIVER,
     STATE_NOT_IN_PLAN,
     WRONG_PERSON,
     Hold,
@@ -20,7 +19,7 @@ from starter.trial.findings import Remark, Ruling, problem, warning
 from starter.trial.reading import read
 from workflows.durations import format_duration
 from workflows.messages import Begin
-from workflows.names import Outcome
+from workflows.names import ANOTHER_DRIVER, Outcome
 
 #: How the plan calls what is read of the row, in the order in which it is read.
 _KEYS = ("state", "moved_at", "same_when")

@@ -13,7 +13,7 @@ from tests.support.lanes import Lane, a_lane
 from tests.support.processes import TemporalServer
 
 # Its assertions are to say what they compared, as those of a test do.
-pytest.register_assert_rewrite("tests.crash.judging")
+pytest.register_assert_rewrite("tests.crash.judging", "tests.crash.learners")
 
 #: Most of a recovery is waiting for a time limit, so that more lanes than processors pay.
 LANES = 4

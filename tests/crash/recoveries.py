@@ -31,7 +31,10 @@ class Recoveries:
     def note(self, life: Life, *, killed: str, at: str) -> None:
         """Note how long a life took to end after it was cut short."""
         assert life.recovery is not None
-        recovery = Recovery(killed=killed, at=at, seconds=life.recovery.total_seconds())
+        self.add(Recovery(killed=killed, at=at, seconds=life.recovery.total_seconds()))
+
+    def add(self, recovery: Recovery) -> None:
+        """Note one that was measured."""
         self._record(PROPERTY, json.dumps(asdict(recovery)))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from temporalio.client import WorkflowHandle
 
 from sandbox.lms.faults import FaultKind
@@ -254,17 +253,14 @@ async def _resumed(campus: Campus, errored: Retirement) -> Retirement:
 
 
 async def _with_segment(campus: Campus, change: Callable[[dict[str, Any]], None] | None = None) -> Retirement:
-    settings = campus.lms.settings()
     plan = campus.plan(
         "segment" if change is None else "segment_changed",
         (_SEGMENT, *FOUR[2:]),
         change=change,
         base_urls={"lms": campus.lms.url, "segment": f"{campus.lms.url}/segment"},
         segment_auth_token="in-the-environment",
-        segment_workspace_slug=settings.segment_slug,
+        segment_workspace_slug=campus.lms.settings().segment_slug,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENEDX_SEGMENT_AUTH_TOKEN", settings.segment_token)
-        run = await campus.start(campus.learner(_ADA), plan=plan)
-        await run.result()
+    run = await campus.start(campus.learner(_ADA), plan=plan)
+    await run.result()
     return run

@@ -505,7 +505,12 @@ async def record(folder: Path, *, wanted: Sequence[str]) -> None:
             Sandbox(folder=Path(scratch) / "sandbox") as sandbox,
             running_lms(folder=Path(scratch) / "lms") as lms,
         ):
-            os.environ.update(sandbox.environment, OPENEDX_CLIENT_SECRET=lms.settings().client_secret)
+            site = lms.settings()
+            os.environ.update(
+                sandbox.environment,
+                OPENEDX_CLIENT_SECRET=site.client_secret,
+                OPENEDX_SEGMENT_AUTH_TOKEN=site.segment_token,
+            )
             async with staged(client=server.client, server=server, sandbox=sandbox, folder=Path(scratch)) as stage:
                 for name in wanted:
                     lms.reset()

@@ -118,6 +118,9 @@ async def test_21_a_row_at_work_just_now_is_held_and_then_adopted(campus: Campus
     hold: Hold = await run.holds("check")
     assert (hold.cause, hold.code) == (HeldCause.CONFLICT, "another_driver")
     assert campus.calls("ada") == ["status"]
+    answer = await run.ask("rescind", by="support-7")
+    assert (answer.accepted, answer.code) == (False, "begun_at_source")
+    assert not (await run.status()).may_rescind
     if by_operator:
         assert (await run.ask("decide", step="check", decision="adopt")).accepted
     else:
@@ -141,6 +144,22 @@ async def test_24_a_rescind_in_cool_off_cancels_at_the_lms(campus: Campus) -> No
         ("cancel", {"retirement_id": ada["id"]}),
         ("status", None),
     ]
+
+
+async def test_24_a_rescind_just_as_the_row_is_read_is_not_left_waiting(campus: Campus) -> None:
+    ada = campus.learner("ada", ago=timedelta(days=1))
+    held = campus.lms.hold(route="status", answer=True)
+    run = await campus.start(ada, plan=campus.plan("four"), running_clock=True)
+
+    async def waits() -> None:
+        assert campus.lms.holding(held) == 1
+
+    await eventually(waits)
+    assert (await run.ask("rescind")).accepted
+    campus.lms.release(held)  # the answer is there before the worker hears that nobody wants it
+    result = await run.result()
+    assert (result.outcome, result.reason) == (Outcome.ABORTED, Reason.RESCINDED)
+    assert campus.lms.row("ada") is None
 
 
 async def test_24_a_cancel_whose_answer_was_lost_was_done(campus: Campus) -> None:

@@ -101,7 +101,7 @@ async def test_a_site_that_has_it_all_is_fine_and_only_read(site: Site) -> None:
     assert (site.lms.effects(), site.lms.row("ann")) == ([], site.row)
 
 
-async def test_states_that_the_lms_does_not_know_are_all_named_by_line(site: Site) -> None:
+async def test_28_states_that_the_lms_does_not_know_are_all_named_by_line(site: Site) -> None:
     states = tuple(state for state in site.lms.settings().states if state not in ("RETIRING_FORUMS", "LMS_COMPLETE"))
     site.lms.set(states=states)
     result = await site.check()
@@ -115,7 +115,7 @@ async def test_states_that_the_lms_does_not_know_are_all_named_by_line(site: Sit
     assert (site.lms.effects(), site.lms.row("ann")) == ([], site.row)
 
 
-async def test_a_route_that_is_missing_is_told_with_its_step_and_line(site: Site) -> None:
+async def test_28_a_route_that_is_missing_is_told_with_its_step_and_line(site: Site) -> None:
     site.lms.set(missing_routes=["retire_forum"])
     result = await site.check()
     assert result.exit_code == ExitCode.PROBLEMS
@@ -139,7 +139,7 @@ async def test_a_route_behind_a_gateway_that_hides_it_is_not_asked_for(site: Sit
     assert "/api/discussion/v1/accounts/retire_forum/" not in {request.path for request in site.lms.requests()}
 
 
-async def test_an_account_that_may_not_retire_is_told(site: Site) -> None:
+async def test_28_an_account_that_may_not_retire_is_told(site: Site) -> None:
     site.lms.set(may_retire=False)
     result = await site.check()
     assert result.exit_code == ExitCode.PROBLEMS

@@ -64,7 +64,7 @@ async def _shows(lms: StandInLms, username: str, state: str) -> None:
     await eventually(look)
 
 
-async def test_two_sweeps_at_once_make_one_set_of_requests(campus: Campus, site: str) -> None:
+async def test_19_two_sweeps_at_once_make_one_set_of_requests(campus: Campus, site: str) -> None:
     campus.learner("ada", ago=10 * _DAY)
     retire = a_shell_on(campus)
     both = await asyncio.gather(*(retire("openedx", "collect", "--site", site, "--due-only") for _ in range(2)))
@@ -74,7 +74,7 @@ async def test_two_sweeps_at_once_make_one_set_of_requests(campus: Campus, site:
     assert len(campus.calls("ada")) == 14
 
 
-async def test_too_many_start_nobody_until_an_operator_accepts_their_number(
+async def test_36_too_many_start_nobody_until_an_operator_accepts_their_number(
     campus: Campus, retire: Retire, tmp_path: Path
 ) -> None:
     site = write_site(tmp_path, plan=campus.plan("collected"), collect={"guard": 2, "batch": 2})

@@ -85,7 +85,7 @@ def test_a_stopped_case_is_resumed_and_a_second_resume_is_another_request() -> N
     assert read_start([later.model_dump(mode="json", exclude_defaults=True)]) == later
 
 
-def test_two_usernames_that_differ_in_case_are_two_retirements() -> None:
+def test_36_two_usernames_that_differ_in_case_are_two_retirements() -> None:
     rows = (a_row(1, username="Ann"), a_row(2, username="ann"))
     sweep = _decide(due=rows)
     assert [beginning.start.user_id for beginning in sweep.due] == ["courses-1", "courses-2"]
@@ -108,12 +108,12 @@ def _rows(first: int, count: int, **changes: Any) -> list[Row]:
     return [a_row(number, **changes) for number in range(first, first + count)]
 
 
-def test_301_new_learners_start_nobody() -> None:
+def test_36_301_new_learners_start_nobody() -> None:
     sweep = _decide(cooling=_rows(1, 150), due=_rows(1000, 151), stranded=_rows(5000, 3))
     assert (sweep.new, sweep.guarded, sweep.beginnings) == (301, True, ())
 
 
-def test_300_are_let_in_and_200_of_the_due_ones_are_started() -> None:
+def test_36_300_are_let_in_and_200_of_the_due_ones_are_started() -> None:
     sweep = _decide(cooling=_rows(1, 50), due=_rows(1000, 250))
     assert (sweep.new, sweep.guarded) == (300, False)
     assert (len(sweep.cooling), len(sweep.due), sweep.left) == (50, 200, 50)

@@ -226,7 +226,9 @@ async def test_16_not_found_is_a_failure_where_it_is_no_answer(campus: Campus) -
     assert campus.calls("ada").count("unenroll") == 1
 
 
-@pytest.mark.parametrize("fault", [{"kind": FaultKind.STATUS, "status": 400, "body": "bad"}, {"kind": FaultKind.REDIRECT}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": FaultKind.STATUS, "status": 400, "body": "bad"}, {"kind": FaultKind.REDIRECT}]
+)
 async def test_17_a_refusal_is_one_call(campus: Campus, fault: dict[str, Any]) -> None:
     ada = campus.learner("ada")
     campus.lms.misbehave(route="unenroll", times=None, **fault)
@@ -284,7 +286,7 @@ async def test_19_two_starts_at_once_are_one(campus: Campus) -> None:
     assert runs and len(campus.calls("ada")) == 14
 
 
-async def test_a_plan_that_names_a_state_the_lms_lacks_holds_and_errs_nobody(campus: Campus) -> None:
+async def test_28_a_plan_that_names_a_state_the_lms_lacks_holds_and_errs_nobody(campus: Campus) -> None:
     campus.lms.set(states=[state for state in campus.lms.settings().states if "LMS_MISC" not in state])
     ada = campus.learner("ada")
     run = await campus.start(ada, plan=campus.plan("four"), running_clock=True)

@@ -67,7 +67,7 @@ def kept(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", TOLD, ids=lambda path: path.stem)
-def test_a_file_is_told_word_for_word_and_by_line(path: Path, tmp_path: Path) -> None:
+def test_27_a_file_is_told_word_for_word_and_by_line(path: Path, tmp_path: Path) -> None:
     expected = [line.removeprefix(_EXPECT) for line in path.read_text().splitlines() if line.startswith(_EXPECT)]
     assert expected, "says at its end what importing must tell"
     result = run_import(path)
@@ -80,7 +80,7 @@ def test_a_file_is_told_word_for_word_and_by_line(path: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("path", [*TOLD, *map(driver_file, GOOD)], ids=lambda path: path.stem)
-def test_no_secret_gets_into_a_file_or_onto_the_screen(path: Path, tmp_path: Path) -> None:
+def test_26_no_secret_gets_into_a_file_or_onto_the_screen(path: Path, tmp_path: Path) -> None:
     assert any(secret in path.read_text() for secret in SECRETS) or path.stem in ("no-credentials", "wrong-kinds")
     texts = [run_import(path, "--keep-dead").output, run_import(path, "--json", "--force").output]
     texts += [file.read_text() for file in tmp_path.iterdir()]
@@ -139,7 +139,7 @@ def test_a_withdrawn_method_that_can_be_called_is_kept_on_demand(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_the_same_file_gives_the_same_bytes(name: str) -> None:
+def test_26_the_same_file_gives_the_same_bytes(name: str) -> None:
     raw = driver_file(name).read_bytes()
     texts = set()
     for _ in range(2):
@@ -152,7 +152,7 @@ def test_the_same_file_gives_the_same_bytes(name: str) -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("days", [0, 7, 30])
-def test_an_imported_plan_and_site_can_be_used(name: str, days: int, tmp_path: Path) -> None:
+def test_26_an_imported_plan_and_site_can_be_used(name: str, days: int, tmp_path: Path) -> None:
     imported(name, tmp_path, "--cool-off-days", str(days))
     assert check_plan(tmp_path / "openedx.yaml", secrets=False) == ()
     plan, site = load_plan(tmp_path / "openedx.yaml"), load_site(tmp_path / "openedx.site.yaml")

@@ -50,7 +50,7 @@ async def _has_ended(campus: Campus, row: dict[str, Any], outcome: Outcome) -> N
     await eventually(look)
 
 
-async def test_it_goes_on_at_the_step_that_stopped(campus: Campus, retire: Retire, site: str) -> None:
+async def test_22_it_goes_on_at_the_step_that_stopped(campus: Campus, retire: Retire, site: str) -> None:
     ada = campus.learner("ada", ago=_ASKED)
     campus.lms.misbehave("status", route="retire_misc", times=None, status=400)
     assert (await retire("openedx", "retire-one", "ada", "--site", site)).code == 252
@@ -74,7 +74,9 @@ async def test_it_goes_on_at_the_step_that_stopped(campus: Campus, retire: Retir
     assert campus.lms.effects_on(ada) == ["mailings", "unenroll", "misc", "retire"]
 
 
-async def test_whom_other_scripts_left_is_resumed_from_the_lms_alone(campus: Campus, retire: Retire, site: str) -> None:
+async def test_23_whom_other_scripts_left_is_resumed_from_the_lms_alone(
+    campus: Campus, retire: Retire, site: str
+) -> None:
     row = campus.learner("ann", ago=_ASKED, state="ERRORED", last_state="RETIRING_EMAIL_LISTS")
     assert await campus.stage.ledger.find(user_id=f"courses-{row['id']}", tenant=None) is None
     ended = await retire("openedx", "resume", "ann", "--site", site, "--json")
@@ -159,7 +161,8 @@ async def test_somebody_else_of_nearly_the_same_name_is_left_alone(campus: Campu
 async def test_usernames_come_from_a_file_or_not_at_all(campus: Campus, retire: Retire, site: str) -> None:
     ann = campus.learner("ann with spaces", ago=_ASKED, state="ERRORED", last_state="RETIRING_LMS")
     names = Path(site).with_name("names.txt")
-    names.write_text("ann with spaces\n\nann with spaces\n")
+    # As a spreadsheet writes it.
+    names.write_bytes(b"\xef\xbb\xbfann with spaces\r\n\r\nann with spaces\r\n")
     ended = await retire("openedx", "resume", "--file", str(names), "--site", site, "--dry-run", "--json")
     assert [learner["learner"] for learner in ended.facts["learners"]] == [f"courses-{ann['id']}"]
     for wrong in (

@@ -29,9 +29,13 @@ def retire(campus: Campus, monkeypatch: pytest.MonkeyPatch) -> Retire:
     return a_door(campus.stage, plan="one", patch=monkeypatch)
 
 
-async def test_a_due_learner_is_retired(campus: Campus, retire: Retire, site: str) -> None:
+async def test_a_due_learner_is_retired(
+    campus: Campus, retire: Retire, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ada = campus.learner("ada", ago=_ASKED)
-    ended = await retire("openedx", "retire-one", "ada", "--site", site)
+    # Jobs of the driver name the learner so.
+    monkeypatch.setenv("RETIREMENT_USERNAME", "ada")
+    ended = await retire("openedx", "retire-one", "--site", site)
     assert (ended.code, ended.stdout) == (0, f"courses-{ada['id']}: COMPLETE\n"), ended
     assert campus.lms.state("ada") == "COMPLETE"
     again = await retire("openedx", "retire-one", "ada", "--site", site)
@@ -40,7 +44,7 @@ async def test_a_due_learner_is_retired(campus: Campus, retire: Retire, site: st
 
 async def test_a_run_that_is_going_on_is_waited_for(campus: Campus, retire: Retire, site: str) -> None:
     ada = campus.learner("ada", ago=_ASKED)
-    held = campus.lms.hold(route="unenroll")
+    held = campus.lms.hold(route="unenroll", username="ada")
     assert (await retire("openedx", "collect", "--site", site)).code == 0
 
     async def is_at_work() -> None:

@@ -13,7 +13,7 @@ from tests.openedx.sites import a_row, an_imported_plan, chain_in, write_site
 from tests.openedx.test_collect_deciding import a_case
 from tests.support.commands import Retire, a_door
 from tests.support.waiting import eventually
-from workflows.messages import Hold, Status
+from workflows.messages import Hold, Status, StepStatus
 from workflows.names import HeldCause, Outcome, Phase, Reason
 
 _ASKED = timedelta(days=10)
@@ -50,13 +50,17 @@ async def test_a_learner_in_cool_off_is_shown_with_the_way_back(campus: Campus, 
     assert f"take back by      retire rescind {user_id}\n" in shown.stdout
     assert "ada@" not in shown.stdout
     assert (await retire("rescind", user_id)).code == 0
-    gone = await retire("openedx", "status", "ada", "--site", site)
-    assert gone.code == 3 and "`retire status courses-<id of the row>`" in gone.stderr
+
+    async def is_gone() -> None:
+        gone = await retire("openedx", "status", "ada", "--site", site)
+        assert gone.code == 3 and "`retire status courses-<id of the row>`" in gone.stderr
+
+    await eventually(is_gone)
 
 
 async def test_a_learner_at_work_and_one_who_is_done_are_shown(campus: Campus, retire: Retire, site: str) -> None:
     campus.learner("ada", ago=_ASKED)
-    held = campus.lms.hold(route="unenroll")
+    held = campus.lms.hold(route="unenroll", username="ada")
     assert (await retire("openedx", "collect", "--site", site)).code == 0
 
     async def is_at_work() -> None:
@@ -76,7 +80,7 @@ async def test_a_learner_at_work_and_one_who_is_done_are_shown(campus: Campus, r
 
 async def test_a_learner_whose_service_is_down_is_shown_as_retrying(campus: Campus, retire: Retire, site: str) -> None:
     campus.learner("ada", ago=_ASKED)
-    campus.lms.misbehave("status", route="unenroll", times=None, status=503)
+    campus.lms.misbehave("status", route="unenroll", username="ada", times=None, status=503)
     assert (await retire("openedx", "collect", "--site", site)).code == 0
 
     async def look() -> None:
@@ -85,6 +89,43 @@ async def test_a_learner_whose_service_is_down_is_shown_as_retrying(campus: Camp
 
     await eventually(look)
     campus.lms.behave()
+
+
+async def test_a_learner_who_is_held_is_shown_with_the_ways_out(campus: Campus, retire: Retire, site: str) -> None:
+    campus.lms.set(missing_routes=["cancel"])
+    ada = campus.learner("ada", ago=timedelta(days=2))
+    user_id = f"courses-{ada['id']}"
+    assert (await retire("openedx", "collect", "--site", site)).code == 0
+
+    async def is_cooling_off() -> None:
+        assert (await retire("openedx", "status", "ada", "--site", site, "--json")).facts["phase"] == "cooling-off"
+
+    await eventually(is_cooling_off)
+    assert (await retire("rescind", user_id)).code == 0
+
+    async def look() -> None:
+        facts = (await retire("openedx", "status", "ada", "--site", site, "--json")).facts
+        assert facts["phase"].startswith("held: cancel_by_hand (step mirror)")
+        assert facts["decide"] == [f"retire decide {user_id} --step mirror --decision retry|close"]
+
+    await eventually(look)
+    shown = await retire("openedx", "status", "ada", "--site", site)
+    by_hand = "manage.py lms cancel_user_retirement_request <e-mail of the learner>"
+    assert f"do by hand        {by_hand}\n" in shown.stdout
+    # Somebody has run it.
+    campus.lms.delete_row("ada")
+    assert (await retire("decide", user_id, "--step", "mirror", "--decision", "retry")).code == 0
+
+
+async def test_a_learner_who_has_stopped_is_shown_with_the_steps_in_their_order(
+    campus: Campus, retire: Retire, site: str
+) -> None:
+    campus.learner("ada", ago=_ASKED)
+    campus.lms.misbehave("status", route="retire", username="ada", times=None, status=400)
+    assert (await retire("openedx", "retire-one", "ada", "--site", site)).code == 252
+    facts = (await retire("openedx", "status", "ada", "--site", site, "--json")).facts
+    assert (facts["phase"], facts["resume"]) == ("errored at step 4 of 4: http_400", "retire openedx resume USERNAME")
+    assert [step["step"] for step in facts["steps"]] == ["email_lists", "enrollments", "lms_misc", "lms"]
 
 
 async def test_the_stranded_are_listed_with_what_to_do(campus: Campus, retire: Retire, site: str) -> None:
@@ -108,6 +149,7 @@ async def test_the_stranded_are_listed_with_what_to_do(campus: Campus, retire: R
 
 _NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 _HOLD = Hold(step="lms", cause=HeldCause.CREDENTIALS, code="http_401", since=_NOW, expires_at=_NOW)
+_FAILED = StepStatus(step="lms", phase="erase", state="failed", code="http_400")
 
 
 def _live(phase: Phase, **more: Any) -> dict[str, Any]:
@@ -141,6 +183,13 @@ def _live(phase: Phase, **more: Any) -> dict[str, Any]:
             {**_live(Phase.ERASE), "retries": [Retry(since=_NOW, next_try_at=_NOW)]},
             "retrying since 2026-03-20 12:00:00 UTC, next try at 2026-03-20 12:00:00 UTC",
         ),
+        # A step has failed for good, and the LMS doesn't take the news.
+        (
+            {"state": "RETIRING_LMS"},
+            {**_live(Phase.ERASE, steps=(_FAILED,)), "retries": [Retry(since=None, next_try_at=_NOW)]},
+            "errored (not yet mirrored); retrying, next try at 2026-03-20 12:00:00 UTC",
+        ),
+        ({"state": "RETIRING_LMS"}, _live(Phase.ERASE, steps=(_FAILED,)), "errored (not yet mirrored)"),
         ({}, {"case": a_case(outcome=None, state="open")}, "a run is going on; no worker answers just now"),
         (
             {"state": "ERRORED", "last_state": "RETIRING_LMS"},

@@ -20,6 +20,7 @@ IN_CALL = "u-mistake-in-call"
 IN_LEDGER = "u-mistake-in-ledger"
 IN_MAIL = "u-mistake-in-mail"
 IN_HAND_OVER = "u-mistake-in-hand-over"
+IN_LEARNER = "courses-114"
 
 
 class Careless(Exception):
@@ -57,7 +58,7 @@ def _fail(value: object) -> None:
 
 
 def _make_mistakes() -> None:
-    left = {IN_LEDGER: 2, "choosing": 1, "moving": 1}
+    left = {IN_LEDGER: 2, "choosing": 1, "moving": 1, "telling the LMS": 1}
     call, store, hand_in = HttpAction.call, Ledger.store_subject, smtp.hand_in
     choose = Ledger.choose_successors
 
@@ -66,6 +67,9 @@ def _make_mistakes() -> None:
             _blurt(wanted.context)
         if wanted.context["user_id"] == IN_HAND_OVER and "asset" in wanted.context and left["moving"]:
             left["moving"] -= 1
+            _blurt(wanted.context)
+        if wanted.context["user_id"] == IN_LEARNER and "mirror" in wanted.context and left["telling the LMS"]:
+            left["telling the LMS"] -= 1
             _blurt(wanted.context)
         return await call(self, wanted)
 

@@ -23,6 +23,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.client import Client
 
 from sandbox.launch import Sandbox
+from sandbox.lms.client import StandInLms
+from sandbox.lms.launch import running_lms
+from sandbox.lms.settings import Settings
 from tests.support.leaks import Canary
 from tests.support.plans import TEAM_PLAN, PlanDocument, a_plan
 from tests.support.smtp_server import Mailbox
@@ -36,6 +39,10 @@ KEPT = Canary(mark="kanari", number="0199773")
 TOLD = Canary(mark="stieglitz", number="0188442")
 ADMIN = Canary(mark="zeisig", number="0177331")
 HEIR = Canary(mark="girlitz", number="0166553")
+#: Of an Open edX site, where more is known of them than they say of themselves.
+LEARNER = Canary(mark="wiedehopf", number="0155662")
+#: The first of the LMS' own ids, what the shop calls them, and what servers say of them when they fail.
+LMS_USER_ID, TRACKING, QUARREL = 8844220077000, "kielspur", "Federstreit"
 #: What the documents of a person are called.
 TITLES = ("Kleiberk\u00fcndigung", "Spechtscheidung & Folgen")
 #: What the ids of all documents begin with.
@@ -48,6 +55,9 @@ SECRETS = {
     "successor": HEIR.fragments,
     "titles": ("Kleiberk\u00fcndigung", "Spechtscheidung"),
     "asset ids": (ASSET,),
+    # A hash that the LMS makes of a name begins so.
+    "learner": (*LEARNER.fragments, str(LMS_USER_ID)[:-3], TRACKING, QUARREL, "retired__user_"),
+    "credentials": (Settings().client_secret, Settings().segment_token),
 }
 
 
@@ -88,6 +98,7 @@ class Grounds:
 
     folder: Path
     sandbox: Sandbox
+    lms: StandInLms
     mailbox: CarelessMailbox
     address: str
     server_metrics: str
@@ -99,17 +110,24 @@ class Grounds:
     metrics: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
 
     @property
+    def ledger_file(self) -> Path:
+        """Where the ledger is."""
+        return self.folder / "ledger" / "ledger.db"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Of workers and commands."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "RETIREMENT_"))}
         return {
             **inherited,
             **self.sandbox.environment,
+            "OPENEDX_CLIENT_SECRET": self.lms.settings().client_secret,
+            "OPENEDX_SEGMENT_AUTH_TOKEN": self.lms.settings().segment_token,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
             "TEMPORAL_ADDRESS": self.address,
             "TEMPORAL_NAMESPACE": "default",
             "TEMPORAL_CONFIG_FILE": str(self.folder / "no-profiles.toml"),
-            "RETIREMENT_DATABASE_URL": f"sqlite:///{self.folder / 'ledger' / 'ledger.db'}",
+            "RETIREMENT_DATABASE_URL": f"sqlite:///{self.ledger_file}",
             "RETIREMENT_KEYS_FILE": str(self.folder / "keys.json"),
             "RETIREMENT_PLANS_DIR": str(self.folder / "plans"),
             "RETIREMENT_PLAN": "sandbox",
@@ -210,11 +228,15 @@ async def grounds(folder: Path) -> AsyncIterator[Grounds]:
     processes = [_spawned(command, folder=folder, log="server.log")]
     try:
         with careless_mail_server() as mailbox:
-            async with Sandbox(folder=folder / "services", newsletter_working_time=0.1) as sandbox:
+            async with (
+                Sandbox(folder=folder / "services", newsletter_working_time=0.1) as sandbox,
+                running_lms(folder=folder / "lms") as lms,
+            ):
                 client = await eventually(lambda: _connected(address), within=LONGEST_WAIT)
                 place = Grounds(
                     folder=folder,
                     sandbox=sandbox,
+                    lms=lms,
                     mailbox=mailbox,
                     address=address,
                     server_metrics=f"http://{metrics}/metrics",

@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 
 from sandbox.client import Person
 from sandbox.faults import FaultKind
-from tests.privacy import faulty_worker, hand_overs
+from tests.privacy import faulty_worker, hand_overs, learners
 from tests.privacy.places import KEPT, TOLD, Grounds
 from tests.support.stage import LONGEST_WAIT
 from tests.support.waiting import eventually
@@ -31,6 +31,7 @@ class Play:
     def __init__(self, grounds: Grounds) -> None:
         self.grounds = grounds
         self.hand_overs = hand_overs.HandOvers(self)
+        self.learners = learners.Learners(self)
         self.ended: dict[str, str] = {}
         #: The answers of `status`, as clients see them.
         self.statuses: list[bytes] = []
@@ -265,6 +266,7 @@ class Play:
             retire("suggest", hand_overs.STUCK, "--plan", "team"),
             retire("start", hand_overs.STUCK, "--plan", "team", "--dry-run"),
         )
+        await self.learners.commands()
 
     async def act_one(self) -> None:
         """All that happens while the worker is sound."""
@@ -283,6 +285,7 @@ class Play:
             self.told(),
             self.bad_starts(),
             self.hand_overs.all(),
+            self.learners.act_one(),
         )
 
     # --- with a worker that is killed, and one with mistakes in it ---------------------------------------------------
@@ -302,7 +305,7 @@ class Play:
         await self.grounds.stop_worker(self.grounds.processes[-1], signal.SIGKILL)
         return handle
 
-    async def act_two(self, killed: Handle) -> None:
+    async def act_two(self, killed: Handle, *, learner: Handle) -> None:
         """What comes after a crash, and what a worker does that has mistakes in it."""
         mailing = await self.start(faulty_worker.IN_MAIL)
         handing_over = await self.hand_overs.start_with_mistakes()
@@ -312,6 +315,7 @@ class Play:
             self.end(await self.start(faulty_worker.IN_LEDGER)),
             self.end(mailing),
             self.end(handing_over),
+            self.learners.act_two(learner),
         )
         unsent = {
             names.mail_workflow_id(retirement_id=(await self.status(handle)).retirement_id or "", mail=mail)
@@ -352,4 +356,5 @@ ENDS = {
     faulty_worker.IN_MAIL: "COMPLETE",
     **{f"u-bad-{number}": "BadRequest" for number in range(12)},
     **hand_overs.ENDS,
+    **learners.ENDS,
 }

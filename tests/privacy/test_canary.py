@@ -14,8 +14,9 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, 
 
 from ledger import Keys, Ledger
 from ledger.rows import StepAction
-from tests.privacy import hand_overs
-from tests.privacy.places import ADMIN, HEIR, KEPT, SECRETS, TITLES, TOLD, Grounds, grounds
+from sandbox.lms.settings import Settings
+from tests.privacy import hand_overs, learners
+from tests.privacy.places import ADMIN, HEIR, KEPT, LEARNER, QUARREL, SECRETS, TITLES, TOLD, Grounds, grounds
 from tests.privacy.planted import planted, planting
 from tests.privacy.retirements import ENDS, Play
 from tests.support.leaks import all_of, content_of, forms_of, traces_of
@@ -51,6 +52,9 @@ class Evidence:
     play: Play
     everything: dict[str, bytes] = field(default_factory=dict)
     words_aside: dict[str, bytes] = field(default_factory=dict)
+    #: The ledger's files when learners were known to it, and when they were gone and all was written back.
+    remembered: bytes = b""
+    forgotten: bytes = b""
     #: What the sealed columns hold of somebody, to whoever has the keys.
     unsealed: dict[str, bytes] = field(default_factory=dict)
 
@@ -65,6 +69,7 @@ class Evidence:
 async def evidence(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evidence]:
     """Play everything once, and collect."""
     async with grounds(tmp_path_factory.mktemp("canary")) as place:
+        learners.write_site(place.folder, lms=place.lms)
         evidence = Evidence(play=Play(place))
         await _play(place, evidence)
         yield evidence
@@ -80,10 +85,12 @@ async def _play(place: Grounds, evidence: Evidence) -> None:
         await _keep_what_is_served(place, evidence)
         await _keep_visibility(place, evidence)
         evidence.keep("answers of status", b"\n".join(play.statuses) + str(await plant.query("ask")).encode())
+        learner = await play.learners.until_killed()
+        evidence.remembered = content_of(place.ledger_file.parent, "*")
         killed = await play.killed()
         worker = place.spawn_worker("tests.privacy.faulty_worker")
         await place.polling()
-        await play.act_two(killed)
+        await play.act_two(killed, learner=learner)
         _keep_ledger(place, evidence, "ledger, cases open")
         _keep_database(place, evidence)
         await _keep_what_is_served(place, evidence)
@@ -93,7 +100,10 @@ async def _play(place: Grounds, evidence: Evidence) -> None:
     await _keep_visibility(place, evidence)
     await _keep_histories(place, evidence)
     _keep_ledger(place, evidence, "ledger, at the end")
-    for user in (hand_overs.STUCK, hand_overs.HANDED_OVER):
+    with contextlib.closing(sqlite3.connect(place.ledger_file)) as database:
+        database.execute("pragma wal_checkpoint(truncate)")
+    evidence.forgotten = content_of(place.ledger_file.parent, "*")
+    for user in (hand_overs.STUCK, hand_overs.HANDED_OVER, learners.user_of(learners.HELD)):
         evidence.unsealed[user] = await _unsealed(place, user_id=user)
     evidence.keep("worker log", content_of(place.folder, "worker.log"))
     evidence.keep("Temporal's log", content_of(place.folder, "server.log"))
@@ -167,9 +177,7 @@ def _keep_ledger(place: Grounds, evidence: Evidence, name: str) -> None:
 
 
 async def _unsealed(place: Grounds, *, user_id: str) -> bytes:
-    ledger = Ledger(
-        url=f"sqlite:///{place.folder / 'ledger' / 'ledger.db'}", keys=Keys.load(place.folder / "keys.json")
-    )
+    ledger = Ledger(url=f"sqlite:///{place.ledger_file}", keys=Keys.load(place.folder / "keys.json"))
     try:
         case = await ledger.find(user_id=user_id, tenant=None)
         assert case is not None
@@ -234,6 +242,31 @@ def test_what_is_owned_and_by_whom_is_sealed_until_it_is_shredded(evidence: Evid
     known = {*people, *SECRETS["titles"], *SECRETS["asset ids"]}
     assert {trace.partition(":")[0] for trace in traces_of(known, held)} == known
     assert gone == b""
+
+
+def test_the_learners_were_there_to_be_leaked(evidence: Evidence) -> None:
+    """The LMS and its neighbours were asked about them, and said all that they know when they failed."""
+    told = evidence.play.learners
+    known = (*learners.ASKED_ABOUT, Settings().client_secret)
+    assert {trace.partition(":")[0] for trace in traces_of(known, told.said().encode())} == set(known)
+    assert all(fault.hits for fault in told.lms.faults())
+    notes = [request.json["response"] for request in told.lms.requests() if request.new_state == "ERRORED"]
+    assert any(QUARREL in note and "[learner]" in note for note in notes)
+    assert traces_of(LEARNER.fragments, "".join(notes).encode()) == set()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_40_no_hash_and_no_token_of_a_learner_is_found(evidence: Evidence, place: str) -> None:
+    assert traces_of(evidence.play.learners.secrets(), evidence.everything[place]) == set()
+
+
+def test_40_what_was_sealed_of_learners_is_gone_from_the_file(evidence: Evidence) -> None:
+    """Byte for byte, also from pages that nothing points to any more; of one who is still at work it is there to be used."""
+    sealed = evidence.play.learners.sealed
+    assert len(sealed) > 3 and all(blob in evidence.remembered for blob in sealed)
+    assert not any(blob in evidence.forgotten for blob in sealed)
+    held = evidence.unsealed[learners.user_of(learners.HELD)]
+    assert all(known.encode() in held for known in learners.KNOWN)
 
 
 def test_the_words_of_senders_are_in_their_messages(evidence: Evidence) -> None:

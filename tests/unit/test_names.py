@@ -26,6 +26,7 @@ RELEASED: dict[type[StrEnum], str] = {
 }
 
 CONSTANTS = {
+    "ANOTHER_DRIVER": "another_driver",
     "WORKFLOW_TYPE": "RetireUser",
     "MAIL_WORKFLOW_TYPE": "DeliverMail",
     "TRANSFER_WORKFLOW_TYPE": "TransferOwnership",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.access import connect, open_ledger, run
+from starter.access import connect, open_ledger, run, with_sign_of_life
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode, help_end
 from starter.learners import known, progress_on
@@ -60,13 +60,15 @@ def _bulk_status(
             if refusal is not None:
                 raise CommandError(f"{refusal}.", do="Nobody was moved.", code=ExitCode.USAGE)
             client = await connect(out)
-            rows = await it.lms.by_status_and_date(state=initial_state, start=start_date, end=end_date)
-            moves = await each(
+            listed = it.lms.by_status_and_date(state=initial_state, start=start_date, end=end_date)
+            rows = await with_sign_of_life(listed, out=out, text="Waiting for the LMS …")
+            moving = each(
                 rows,
                 lambda row: _move_one(row, move=move, it=it, ledger=ledger, client=client, by=by, dry_run=dry_run),
                 at_a_time=_AT_A_TIME,
                 progress=progress_on(out),
             )
+            moves = await with_sign_of_life(moving, out=out, text="Moving them …")
         return tell_moves(out, moves, dry_run=dry_run, behind=_GOES_ON if _is_collected(new_state, it=it) else None)
 
     return run(work())

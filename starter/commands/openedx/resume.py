@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.access import connect, open_ledger, run
+from starter.access import connect, open_ledger, run, with_sign_of_life
 from starter.errors import CommandError
 from starter.exit_codes import ExitCode, help_end
 from starter.learners import progress_on
@@ -103,7 +103,8 @@ def _resume(
             _check_steps(it, (("--from", at), ("--skip", skip)))
             wanted = names
             if dates is not None:
-                rows = await it.lms.by_status_and_date(state=it.chain.mirror.errored, start=dates[0], end=dates[1])
+                listed = it.lms.by_status_and_date(state=it.chain.mirror.errored, start=dates[0], end=dates[1])
+                rows = await with_sign_of_life(listed, out=out, text="Waiting for the LMS …")
                 wanted = [row.username for row in rows]
             resuming = Resuming(
                 it=it,
@@ -115,12 +116,13 @@ def _resume(
                 by=by,
                 dry_run=dry_run,
             )
-            moves = await each(
+            moving = each(
                 list(enumerate(wanted, start=1)),
                 lambda asked: resuming.resume(asked[1], place=asked[0]),
                 at_a_time=_AT_A_TIME,
                 progress=progress_on(out),
             )
+            moves = await with_sign_of_life(moving, out=out, text="Asking the LMS about them …")
         return tell_moves(out, moves, dry_run=dry_run)
 
     return run(work())
@@ -139,7 +141,9 @@ def _names_in(usernames: list[str], *, file: Path | None) -> list[str]:
     lines: list[str] = []
     if file is not None:
         try:
-            lines = (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).splitlines()
+            text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+            # What a spreadsheet puts in front of a file is no part of the first name.
+            lines = text.removeprefix("\ufeff").splitlines()
         except (OSError, UnicodeDecodeError):
             raise typer.BadParameter(f"{file} can't be read as text; check the path and its permissions.") from None
     return [name for name in dict.fromkeys([*usernames, *lines]) if name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.access import connect, open_ledger, run
+from starter.access import connect, open_ledger, run, with_sign_of_life
 from starter.driver_codes import DriverCode, code_of_hold, code_of_result, help_end
 from starter.errors import CommandError, explain
 from starter.exit_codes import ExitCode
@@ -37,7 +37,15 @@ class _End:
 
 
 def _retire_one(
-    username: Annotated[str, typer.Argument(metavar="USERNAME", help="The original username; letter case counts.")],
+    username: Annotated[
+        str,
+        typer.Argument(
+            metavar="USERNAME",
+            envvar="RETIREMENT_USERNAME",
+            help="The original username; letter case counts. Default: RETIREMENT_USERNAME, as for the driver.",
+            show_default=False,
+        ),
+    ],
     site: Annotated[
         Path | None,
         typer.Option(
@@ -86,7 +94,7 @@ class _Trying:
             )
         async with open_site(site) as it:
             self.is_configured = True
-            row = await it.lms.status(self.username)
+            row = await with_sign_of_life(it.lms.status(self.username), out=self.out, text="Waiting for the LMS …")
             refused = _refusal(row, username=self.username, it=it)
             if refused is not None:
                 return refused

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ledger.rows import Work
     from openedx.row import Row
 
+#: The code of a hold: the LMS has no call that takes a request back.
+_CANCEL_BY_HAND = "cancel_by_hand"
+
 
 def _status(
     username: Annotated[str, typer.Argument(metavar="USERNAME", help="The original username; letter case counts.")],
@@ -33,7 +36,7 @@ def _status(
         from openedx.starts import user_id_of
 
         async with open_site(site) as it:
-            row = await it.lms.status(username)
+            row = await with_sign_of_life(it.lms.status(username), out=out, text="Waiting for the LMS …")
             if row is None or row.username != username:
                 raise CommandError(
                     "The LMS has no retirement request of a learner of this name.",
@@ -75,10 +78,13 @@ def _facts(row: "Row", *, user_id: str, it: OpenSite, standing: Standing, work: 
         case=case,
         status=status,
         retries=retries,
+        failed=next((step["code"] for step in known["steps"] if step["state"] == "failed"), None),
         cool_off=cool_off,
         now=datetime.now(UTC),
     )
     may_rescind = bool(status.may_rescind) if status is not None else None
+    places = {step: place for place, step in enumerate(it.plan.steps)}
+    stopped = row.state == it.chain.mirror.errored or (case is not None and case.is_errored)
     return {
         "user_id": user_id,
         "phase": phase,
@@ -92,7 +98,7 @@ def _facts(row: "Row", *, user_id: str, it: OpenSite, standing: Standing, work: 
         "outcome": known["outcome"],
         "reason": known["reason"],
         "held": known["held"],
-        "steps": known["steps"],
+        "steps": sorted(known["steps"], key=lambda step: places.get(step["step"], len(places))),
         "work": [
             {
                 "work": item.step,
@@ -106,8 +112,21 @@ def _facts(row: "Row", *, user_id: str, it: OpenSite, standing: Standing, work: 
         ],
         "may_rescind": may_rescind,
         "rescind": f"retire rescind {user_id}" if may_rescind else None,
-        "resume": "retire openedx resume USERNAME" if row.state == it.chain.mirror.errored else None,
+        "decide": [_way_out(hold, user_id=user_id) for hold in known["held"]],
+        "by_hand": next((_by_hand(it) for hold in known["held"] if hold["code"] == _CANCEL_BY_HAND), None),
+        "resume": "retire openedx resume USERNAME" if stopped else None,
     }
+
+
+def _way_out(hold: dict[str, Any], *, user_id: str) -> str:
+    """What an operator may say to a hold. It is left by itself, too, when its cause is gone."""
+    decisions = "adopt|retry|close" if hold["cause"] == "conflict" else "retry|close"
+    return f"retire decide {user_id} --step {hold['step']} --decision {decisions}"
+
+
+def _by_hand(it: OpenSite) -> str | None:
+    """How a request is taken back where the LMS has no call for it."""
+    return it.plan.mirror.cancel_by_hand if it.plan.mirror is not None else None
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -122,6 +141,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         ("outcome", facts["outcome"]),
         *([("take back by", facts["rescind"])] if facts["rescind"] else []),
         *([("resume by", facts["resume"])] if facts["resume"] else []),
+        *(("decide by", decide) for decide in facts["decide"]),
+        *([("do by hand", facts["by_hand"])] if facts["by_hand"] else []),
     ]
     lines = columns(head)
     tables = {

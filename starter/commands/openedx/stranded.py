@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.access import connect, open_ledger, run
+from starter.access import connect, open_ledger, run, with_sign_of_life
 from starter.exit_codes import ExitCode, help_end
 from starter.learners import known_of
 from starter.options import Json, read_duration
@@ -37,7 +37,8 @@ def _stranded(
         async with open_site(site) as it, open_ledger(it.settings) as ledger:
             states = [*(states.working for _, states in it.chain.steps), it.chain.mirror.errored]
             now = datetime.now(UTC)
-            rows = await it.lms.queue(cool_off_days=0, states=states)
+            listed = it.lms.queue(cool_off_days=0, states=states)
+            rows = await with_sign_of_life(listed, out=out, text="Waiting for the LMS …")
             rows = [row for row in rows if now - row.modified >= age]
             client = await connect(out)
             known = await known_of(rows, site=it.site, ledger=ledger, client=client)
