@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from temporalio.testing import WorkflowEnvironment
 
 from sandbox.launch import Sandbox
 from sandbox.lms.client import StandInLms
@@ -14,7 +13,7 @@ from tests.openedx.retiring import Campus
 from tests.support.lms_caller import LmsCaller
 from tests.support.s3 import Bucket, ObjectStore, an_object_store
 from tests.support.servers import NotHere, without
-from tests.support.stage import staged
+from tests.support.stage import staged, time_skipping_server
 
 
 @pytest.fixture(scope="session")
@@ -35,16 +34,16 @@ def lms(lms_of_session: StandInLms) -> Iterator[StandInLms]:
 
 @pytest.fixture(scope="session")
 async def campus_of_session(
-    server: WorkflowEnvironment,
-    sandbox: Sandbox,
-    lms_of_session: StandInLms,
-    tmp_path_factory: pytest.TempPathFactory,
+    sandbox: Sandbox, lms_of_session: StandInLms, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Campus]:
-    """A stage beside the stand-in. Tests take `campus`."""
+    """A stage beside the stand-in, on a server of its own: another stage's worker would take its tasks. Tests take `campus`."""
     folder = tmp_path_factory.mktemp("campus")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENEDX_CLIENT_SECRET", lms_of_session.settings().client_secret)
-        async with staged(client=server.client, server=server, sandbox=sandbox, folder=folder) as stage:
+        async with (
+            time_skipping_server() as server,
+            staged(client=server.client, server=server, sandbox=sandbox, folder=folder) as stage,
+        ):
             yield Campus(stage=stage, lms=lms_of_session)
 
 

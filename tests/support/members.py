@@ -175,7 +175,7 @@ class Members:
         self.at_work.add(user)
         try:
             if user in self.people:
-                await asyncio.sleep(1.0 if self.fault is Fault.SLOW else 0.03)
+                await asyncio.sleep(1.0 if self.fault is Fault.SLOW else 0.3 if self.fault is Fault.RACES else 0.03)
             status = self._remove(user)
         finally:
             self.at_work.discard(user)
